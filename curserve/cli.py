@@ -1,0 +1,416 @@
+"""The command line: what a person types, turned into one call and one exit status.
+
+In: argv. Out: 0, 1 (it did not work; one line on stderr says why and what to do) or 2 (it was not understood); `shell`
+and `run` become the command they start and give its status. Nothing heavy is imported before it is needed: `--version`,
+`shim-dir` and `env` load neither rich nor the daemon's modules.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from curserve import __version__
+from curserve.errors import CurserveError
+
+if TYPE_CHECKING:
+    from curserve.lifecycle import Started
+
+Command = Callable[[argparse.Namespace], int]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; its exit status. The console script's entry."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if words and words[0] not in _COMMANDS and not words[0].startswith("-") and Path(words[0]).is_dir():
+            return _agent_in(words)
+        if not words:
+            _parser().print_help(sys.stderr)
+            return 2
+        arguments = _parser().parse_args(words)
+        command: Command = _COMMANDS[arguments.command]
+        status = command(arguments)
+        sys.stdout.flush()
+        return status
+    except CurserveError as error:
+        for line in getattr(error, "details", []):
+            print(f"  {line}", file=sys.stderr)
+        return _fail(str(error))
+    except BrokenPipeError:
+        # The reader has gone (`curserve status | head -1`); keep Python from complaining about it at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, whose errors are one line that says where to read on."""
+
+    def error(self, message: str) -> NoReturn:
+        raise SystemExit(_fail(f"{message}; see: {self.prog} --help", 2))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="curserve",
+        description="Keeps codebases in memory and answers ripgrep for coding agents, byte for byte.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"curserve {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
+
+    def add(name: str, meaning: str) -> argparse.ArgumentParser:
+        sentence = f"{meaning[:1].upper()}{meaning[1:]}."
+        return commands.add_parser(name, help=meaning, description=sentence, allow_abbrev=False)
+
+    shell = add("shell", "a subshell in DIR where agents are served")
+    shell.add_argument("dir", metavar="DIR", nargs="?", default=".")
+    run = add("run", "run one command so")
+    run.add_argument("-C", dest="dir", metavar="DIR", default=".", help="the folder to run it in")
+    run.add_argument("words", metavar="CMD", nargs=argparse.REMAINDER, help="after --: the command and its arguments")
+    add("env", "the same environment as export lines: eval \"$(curserve env)\"")
+    add("start", "start the daemon")
+    add("stop", "stop the daemon")
+    add("restart", "stop the daemon and start it again")
+    status = add("status", "what the daemon does")
+    status.add_argument("--json", action="store_true", help="for programs")
+    attach = add("attach", "load DIR; wait until it is served from memory")
+    attach.add_argument("dir", metavar="DIR")
+    attach.add_argument("--no-wait", action="store_true", help="return at once")
+    detach = add("detach", "forget DIR")
+    detach.add_argument("dir", metavar="DIR")
+    workspaces = add("workspaces", "list what is loaded")
+    workspaces.add_argument("--json", action="store_true", help="for programs")
+    doctor = add("doctor", "prove that agents' searches are intercepted")
+    doctor.add_argument("--agent", metavar="NAME", action="append", default=[], help="this agent (may be repeated)")
+    doctor.add_argument("--json", action="store_true", help="for programs")
+    verify = add("verify", "compare with ripgrep on generated searches of DIR")
+    verify.add_argument("dir", metavar="DIR")
+    verify.add_argument("cases", metavar="N", nargs="?", type=int, default=200, help="how many (200)")
+    verify.add_argument("--seed", type=int, default=1, help="which (1)")
+    for name, meaning in (("install", "put the shim into /usr/local/bin"), ("uninstall", "take it away again")):
+        command = add(name, meaning)
+        command.add_argument("--system", action="store_true", required=True, help="for every user of this machine")
+        command.add_argument("--into", metavar="DIR", default=None, help="another folder than /usr/local/bin")
+    add("shim-dir", "the folder that holds the shim rg")
+    return parser
+
+
+# --- the environment of those who are served --------------------------------------------------------------------------
+def _shell(arguments: argparse.Namespace) -> int:
+    from curserve import environment, subshell
+
+    folder = _folder(arguments.dir)
+    env = _served_environment(folder)
+    _serve_in_background(folder)
+    _tell_of_gemini(env)
+    shell = _executable(environment.variable("SHELL")) or "/bin/sh"
+    command, env = subshell.command(shell, os.isatty(0), env)
+    return _become(command, folder, env)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    words: list[str] = arguments.words[1:] if arguments.words[:1] == ["--"] else arguments.words
+    if not words:
+        return _fail("which command? curserve run [-C DIR] -- CMD …", 2)
+    from curserve import agents, paths
+
+    folder = _folder(arguments.dir)
+    env = agents.environment(agents.by_program(words[0]), _served_environment(folder), str(paths.shim_dir()))
+    _serve_in_background(folder)
+    return _become(words, folder, env)
+
+
+def _agent_in(words: list[str]) -> int:
+    """`curserve DIR ["PROMPT"]`: the configured agent, headless with a prompt."""
+    from curserve import agents, config, environment, paths
+
+    if len(words) > 2:
+        return _fail('a folder and one prompt, in quotes: curserve DIR ["PROMPT"]', 2)
+    settings = config.load()
+    agent = agents.by_name(settings.agent.name)
+    if agent is None:
+        known = ", ".join(row.name for row in agents.AGENTS)
+        return _fail(f"[agent] name: no agent is known by the name {settings.agent.name} (there are: {known})")
+    folder = _folder(words[0])
+    model_env, model_words = agents.endpoint(agent, settings.model, environment.current())
+    env = agents.environment(agent, _served_environment(folder), str(paths.shim_dir())) | model_env
+    _serve_in_background(folder)
+    command = [agent.program, *settings.agent.arguments, *model_words]
+    return _become(command + (agent.prompt(words[1]) if len(words) == 2 else []), folder, env)
+
+
+def _env(arguments: argparse.Namespace) -> int:
+    from curserve import environment
+
+    before, after = environment.current(), _served_environment(None)
+    for name in sorted(after):
+        if after[name] != before.get(name):
+            _print_bytes(f"export {name}={shlex.quote(after[name])}")
+    for name in sorted(set(before) - set(after)):
+        _print_bytes(f"unset {name}")
+    return 0
+
+
+def _shim_dir(arguments: argparse.Namespace) -> int:
+    from curserve import paths
+
+    _print_bytes(str(paths.shim_dir()))
+    return 0
+
+
+def _served_environment(folder: Path | None) -> dict[str, str]:
+    """The environment of whoever is served; `folder` is the root, None for `env`, which marks no shell."""
+    from curserve import environment, paths
+
+    if not (paths.shim_dir() / "rg").exists():
+        raise CurserveError(f"the shim is missing in {paths.shim_dir()}; install curserve again")
+    env = environment.served(environment.current(), paths.shim_dir(), paths.preload_library(), paths.node_hook())
+    if folder is not None:
+        env[environment.SHELL_MARK] = str(folder)
+        env["PWD"] = str(folder)
+    return env
+
+
+def _tell_of_gemini(env: dict[str, str]) -> None:
+    """In a shell our folder is first on PATH, where gemini takes rg from system folders only: say what helps."""
+    import shutil
+
+    from curserve import install
+
+    if os.isatty(2) and shutil.which("gemini", path=env.get("PATH")) and not install.trusted_rg(env.get("PATH", "")):
+        print("curserve: gemini searches with rg only by: curserve run -- gemini", file=sys.stderr)
+
+
+def _serve_in_background(folder: Path) -> None:
+    """See that the daemon runs and loads `folder`. Whatever is wrong is a warning: without us rg works as ever."""
+    try:
+        started = _start_daemon()
+        _warn_of_other_version(started)
+        _client(timeout_s=3.0).call("attach", root=str(folder), wait=False)
+    except CurserveError as error:
+        for line in getattr(error, "details", []):
+            print(f"  {line}", file=sys.stderr)
+        print(f"curserve: {error}; searches run the real rg", file=sys.stderr)
+
+
+def _become(command: list[str], folder: Path, env: dict[str, str]) -> int:
+    """Be replaced by the command, in the folder. Returns only when it cannot be started: 127 or 126, as shells do."""
+    os.chdir(folder)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        os.execvpe(command[0], command, env)
+    except FileNotFoundError:
+        return _fail(f"{command[0]}: command not found", 127)
+    except OSError as error:
+        return _fail(f"{command[0]}: {error.strerror}", 126)
+
+
+# --- the daemon -------------------------------------------------------------------------------------------------------
+def _start(arguments: argparse.Namespace) -> int:
+    started = _start_daemon()
+    print(f"curserve: {'started' if started.fresh else 'already running'}, pid {started.pid}")
+    _warn_of_other_version(started)
+    return 0
+
+
+def _stop(arguments: argparse.Namespace) -> int:
+    from curserve import lifecycle
+
+    print("curserve: stopped" if lifecycle.stop() else "curserve: was not running")
+    return 0
+
+
+def _restart(arguments: argparse.Namespace) -> int:
+    from curserve import lifecycle
+
+    lifecycle.stop()
+    print(f"curserve: started, pid {_start_daemon().pid}")
+    return 0
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from curserve.client import DaemonUnavailable
+
+    try:
+        status = _client().call("status")
+    except DaemonUnavailable as error:
+        if arguments.json:
+            _print_json({"running": False, "version": __version__})
+        else:
+            print(f"curserve: {error}")
+        return 1
+    status = {"running": True, **{key: value for key, value in status.items() if key not in ("ok", "done")}}
+    if arguments.json:
+        _print_json(status)
+    else:
+        from curserve import display
+
+        display.status(status)
+    return 0
+
+
+def _attach(arguments: argparse.Namespace) -> int:
+    from curserve import display
+
+    folder = _folder(arguments.dir)
+    _warn_of_other_version(_start_daemon())
+    answers = _client().stream("attach", root=str(folder), wait=not arguments.no_wait)
+    last = display.attach(str(folder), answers)
+    if arguments.no_wait or last.get("state") == "served":
+        if not arguments.no_wait:
+            _print_bytes(f"curserve: {folder} is served from memory")
+        return 0
+    return _fail(f"{folder} is not served: {last.get('reason') or last.get('state') or 'unknown reason'}")
+
+
+def _detach(arguments: argparse.Namespace) -> int:
+    # The folder may be gone already; its workspace is not.
+    _client().call("detach", root=os.path.realpath(arguments.dir))
+    return 0
+
+
+def _workspaces(arguments: argparse.Namespace) -> int:
+    found = _client().call("workspaces")["workspaces"]
+    if arguments.json:
+        _print_json(found)
+    else:
+        from curserve import display
+
+        display.workspaces(found)
+    return 0
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from curserve import doctor
+
+    findings = doctor.examine(arguments.agent)
+    if arguments.json:
+        found = list(findings)
+        _print_json([finding.as_dict() for finding in found])
+    else:
+        from curserve import display
+
+        found = display.findings(findings)
+    return 0 if all(finding.good for finding in found) else 1
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from curserve import environment, paths
+    from curserve.verify.owntree import verify
+
+    if status := _attach(argparse.Namespace(dir=arguments.dir, no_wait=False)):
+        return status
+    real = paths.real_rg()
+    if real is None:
+        return _fail("there is no ripgrep to compare with; set CURSERVE_REAL_RG")
+    names = ("PATH", "HOME", "XDG_CONFIG_HOME", "CURSERVE_SOCKET", "TERM")
+    env = {name: value for name in names if (value := environment.variable(name)) is not None}
+    tally = verify(
+        _folder(arguments.dir), arguments.cases, arguments.seed, str(paths.shim_dir() / "rg"), str(real), env,
+        lambda tally: print(f"\r{tally.cases} of {arguments.cases}", end="", file=sys.stderr, flush=True)
+        if sys.stderr.isatty() else None,
+    )  # fmt: skip
+    for line in tally.differences:
+        _print_bytes(line)
+    _print_bytes(str(tally))
+    return 1 if tally.differences else 0
+
+
+def _install(arguments: argparse.Namespace) -> int:
+    from curserve import install
+
+    placed = install.install(Path(arguments.into) if arguments.into else install.SYSTEM_DIR)
+    _print_bytes(f"curserve: {placed} is the shim; curserve uninstall --system takes it away")
+    return 0
+
+
+def _uninstall(arguments: argparse.Namespace) -> int:
+    from curserve import install
+
+    found = install.uninstall(Path(arguments.into) if arguments.into else install.SYSTEM_DIR)
+    print("curserve: uninstalled" if found else "curserve: nothing of ours is there")
+    return 0
+
+
+def _start_daemon() -> Started:
+    from curserve import lifecycle
+
+    return lifecycle.start()
+
+
+def _warn_of_other_version(started: Started) -> None:
+    if started.version != __version__:
+        print(
+            f"curserve: the running daemon is version {started.version}, this is {__version__}; run: curserve restart",
+            file=sys.stderr,
+        )
+
+
+def _client(timeout_s: float = 10.0) -> Any:
+    from curserve import paths
+    from curserve.client import Client
+
+    return Client(paths.runtime_paths().control, timeout_s)
+
+
+# --- words and printing -----------------------------------------------------------------------------------------------
+def _folder(word: str) -> Path:
+    """The folder as an absolute path without symbolic links. CurserveError when it is none or cannot be entered."""
+    folder = Path(os.path.realpath(word))
+    if not folder.is_dir():
+        raise CurserveError(f"no such folder: {word}")
+    if not os.access(folder, os.X_OK):
+        raise CurserveError(f"{word}: Permission denied")
+    return folder
+
+
+def _executable(program: str | None) -> str | None:
+    return program if program and os.path.isabs(program) and os.access(program, os.X_OK) else None
+
+
+def _print_json(value: Any) -> None:
+    import json
+
+    print(json.dumps(value, indent=2, sort_keys=True))
+
+
+def _print_bytes(text: str) -> None:
+    """A line that may hold bytes that are no UTF-8 (paths, environment), as those bytes."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(os.fsencode(text) + b"\n")
+
+
+def _fail(message: str, status: int = 1) -> int:
+    print(f"curserve: {message}".encode("utf-8", "backslashreplace").decode(), file=sys.stderr)
+    return status
+
+
+_COMMANDS: dict[str, Command] = {
+    "shell": _shell,
+    "run": _run,
+    "env": _env,
+    "start": _start,
+    "stop": _stop,
+    "restart": _restart,
+    "status": _status,
+    "attach": _attach,
+    "detach": _detach,
+    "workspaces": _workspaces,
+    "doctor": _doctor,
+    "verify": _verify,
+    "install": _install,
+    "uninstall": _uninstall,
+    "shim-dir": _shim_dir,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,227 @@
+"""The configuration: config.toml read into one frozen value that holds every default.
+
+In: the file's bytes. Out: Config, or a ConfigError whose one line names the file, the key and what was expected. An
+unknown key is an error: a misspelt switch that does nothing is worse than one that complains.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from curserve import log, paths
+from curserve.errors import CurserveError
+
+if TYPE_CHECKING:
+    from curserve.rootpolicy import RootPolicy
+
+
+class ConfigError(CurserveError):
+    """The configuration cannot be used; the message is one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Roots:
+    """Which folders are served. `refuse` follows rootpolicy's defaults and may take them back with `!`."""
+
+    auto: bool = True
+    refuse: tuple[str, ...] = ()
+
+    def policy(self) -> RootPolicy:
+        """The compiled list; made anew at each call, so keep it. Loads pathspec, which the command line never needs."""
+        from curserve.rootpolicy import RootPolicy
+
+        return RootPolicy(self.refuse, paths.home())
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """level: one of log.LEVELS."""
+
+    level: str = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """threads: search threads, 0 = one per CPU. memory_bytes: when the daemon is this large, no further folder is
+    attached. sweep_s: how often everything held is compared with the disk by stat, which bounds how long a change that
+    no event tells of stays unseen. shadow: share (0 to 1) of the served searches that the real rg repeats for
+    comparison."""
+
+    threads: int = 0
+    memory_bytes: int = field(default_factory=lambda: parse_size("50%"))
+    sweep_s: float = 30.0
+    shadow: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """sandbox: serve peers in a sandbox the daemon is not in, although that may hide files from them."""
+
+    sandbox: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """The endpoint that `curserve DIR "PROMPT"` gives its agent. key_env names the variable that holds the key."""
+
+    base_url: str = ""
+    model: str = ""
+    key_env: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """The agent that `curserve DIR` runs: a name of agents.AGENTS, and words put before all others."""
+
+    name: str = "qwen"
+    arguments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything that can be configured. One table of config.toml per field."""
+
+    roots: Roots = Roots()
+    log: Log = Log()
+    limits: Limits = field(default_factory=Limits)
+    trust: Trust = Trust()
+    model: Model = Model()
+    agent: Agent = Agent()
+
+
+def load(file: Path | None = None) -> Config:
+    """The configuration of `file` (default: paths.config_file()); all defaults when it does not exist. ConfigError."""
+    file = file or paths.config_file()
+    try:
+        data = file.read_bytes()
+    except FileNotFoundError:
+        return Config()
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror}") from error
+    try:
+        return parse(data)
+    except ConfigError as error:
+        raise ConfigError(f"{file}: {error}") from None
+
+
+def parse(data: bytes) -> Config:
+    """The configuration of one TOML text. ConfigError without the file's name."""
+    try:
+        tables = tomllib.loads(data.decode("utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(str(error)) from error
+    config = Config()
+    for name, table in tables.items():
+        known = {entry.name for entry in fields(Config)}
+        if name not in known or not isinstance(table, dict):
+            raise ConfigError(f"unknown table or key '{name}' (there are: {_listed(known)})")
+        section = getattr(config, name)
+        keys = {key: check for (owner, key), check in _KEYS.items() if owner == name}
+        values = {}
+        for key, value in table.items():
+            if key not in keys:
+                raise ConfigError(f"unknown key '{key}' in [{name}] (there are: {_listed(keys)})")
+            target, check = keys[key]
+            try:
+                values[target] = check(value)
+            except ValueError as error:
+                raise ConfigError(f"[{name}] {key}: {error}") from error
+        config = replace(config, **{name: replace(section, **values)})
+    return config
+
+
+def parse_size(text: Any) -> int:
+    """Bytes of "50%" (of the machine's memory), "8G", "512M", "1048576" or a number. ValueError."""
+    if isinstance(text, int) and not isinstance(text, bool) and text > 0:
+        return text
+    if isinstance(text, str):
+        unit = text[-1:].upper()
+        number = text[:-1] if unit in "%KMGT" else text
+        try:
+            value = float(number)
+        except ValueError:
+            value = 0.0
+        if unit == "%" and 0 < value <= 100:
+            return int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * value / 100)
+        if unit != "%" and 0 < value < 1e15:
+            return int(value * {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}.get(unit, 1))
+    raise ValueError('expected a size like "50%", "8G" or "512M"')
+
+
+def _bool(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("expected true or false")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("expected a text in quotes")
+    return value
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise ValueError("expected a list of texts")
+    return tuple(_text(entry) for entry in value)
+
+
+def _level(value: Any) -> str:
+    if value not in log.LEVELS:
+        raise ValueError(f"expected one of {', '.join(log.LEVELS)}")
+    return str(value)
+
+
+def _number(low: float, high: float, what: str) -> Callable[[Any], float]:
+    def check(value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+            raise ValueError(f"expected {what}")
+        return float(value)
+
+    return check
+
+
+def _threads(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 1024:
+        raise ValueError("expected a number of threads from 0 (one per CPU) to 1024")
+    return value
+
+
+def _patterns(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(pattern, str) and pattern for pattern in value):
+        raise ValueError("expected a list of patterns")
+    from curserve.rootpolicy import RootPolicy
+
+    for pattern in value:
+        try:
+            RootPolicy([pattern], paths.home())
+        except ValueError as error:
+            raise ValueError(f"{pattern!r} is no gitignore pattern") from error
+    return tuple(value)
+
+
+# (table, key) → the field it sets and the check that makes its value.
+_KEYS: dict[tuple[str, str], tuple[str, Callable[[Any], Any]]] = {
+    ("roots", "auto"): ("auto", _bool),
+    ("roots", "refuse"): ("refuse", _patterns),
+    ("log", "level"): ("level", _level),
+    ("limits", "threads"): ("threads", _threads),
+    ("limits", "memory"): ("memory_bytes", parse_size),
+    ("limits", "sweep_s"): ("sweep_s", _number(0.1, 3600, "seconds from 0.1 to 3600")),
+    ("limits", "shadow"): ("shadow", _number(0, 1, "a share from 0 to 1")),
+    ("trust", "sandbox"): ("sandbox", _bool),
+    ("model", "base_url"): ("base_url", _text),
+    ("model", "model"): ("model", _text),
+    ("model", "key_env"): ("key_env", _text),
+    ("agent", "name"): ("name", _text),
+    ("agent", "arguments"): ("arguments", _texts),
+}
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(sorted(names))

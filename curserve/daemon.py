@@ -1,0 +1,146 @@
+"""The daemon: sessions, workspaces and statistics put together, and what the control socket operates on them.
+
+`daemon_main` has taken the lock and opened the sockets; this runs until it is told to stop, then lets the answers that
+have begun be finished.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import select
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import psutil
+
+from curserve import config as configuration
+from curserve import environment, paths, regex
+from curserve.config import Config, ConfigError
+from curserve.configwatch import ConfigWatch
+from curserve.control import ControlPlane, Message
+from curserve.errors import CurserveError
+from curserve.kernel_door import Handle, lib
+from curserve.plan import Planner
+from curserve.session import Sessions
+from curserve.shadow import Shadow
+from curserve.stats import request_numbers
+from curserve.workspaces import Workspace, Workspaces
+
+_SESSION_THREADS = 16
+"""Requests in flight at once; more wait in the listener's backlog. Arbitrary: two bursts of eight."""
+_DRAIN_S = 10.0
+_PROGRESS_S = 0.1
+_SWITCH_S = 0.0002
+"""How long a thread may keep the GIL while others wait (Python's default of 5 ms is ten answers long)."""
+
+_log = logging.getLogger(__name__)
+
+
+class Daemon:
+    """One daemon. `run` returns when it has been told to stop and has drained."""
+
+    def __init__(self, config: Config, listener: socket.socket, control: ControlPlane) -> None:
+        sys.setswitchinterval(_SWITCH_S)
+        regex.warm()
+        cores = config.limits.threads or os.cpu_count() or 2
+        brute = environment.variable("CURSERVE_BRUTE") is not None
+        self._listener = listener
+        self._sweep_s = config.limits.sweep_s
+        # The main thread sleeps on a pipe: any thread may receive a signal, and only what the signal writes wakes it.
+        self._stopping = False
+        self._wake_r, self._wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._desk = Handle(lib.cs_desk_new(listener.fileno()), lib.cs_desk_free)
+        self._workspaces = Workspaces(config.roots.policy(), config, cores, self._forget)
+        self._shadow = Shadow(config.limits.shadow, os.fspath(paths.runtime_paths().socket))
+        self._sessions = Sessions(
+            self._desk, _SESSION_THREADS, Planner(cores, brute), self._workspaces, self._shadow, config.trust.sandbox
+        )
+
+    def run(self) -> None:
+        """Serve until stop(). In the main thread."""
+        signal.set_wakeup_fd(self._wake_w, warn_on_full_buffer=False)
+        self._listener.setblocking(True)
+        self._sessions.start()
+        watch = ConfigWatch(paths.config_file(), self._reconfigure)
+        while not self._told_to_stop(self._sweep_s):
+            self._workspaces.sweep()
+        watch.close()
+        if not self._sessions.stop(_DRAIN_S):
+            _log.warning("some answers did not end within %.0f s", _DRAIN_S)
+
+    def stop(self) -> None:
+        """As Controlled.stop."""
+        self._stopping = True
+        with contextlib.suppress(BlockingIOError):  # full: it wakes up anyway
+            os.write(self._wake_w, b"!")
+
+    def status(self) -> Message:
+        """As Controlled.status: requests, workspaces, memory."""
+        return {
+            "requests": request_numbers(self._desk),
+            "shadow": self._shadow.numbers(),
+            "store": self._workspaces.store_numbers(),
+            "memory": {"resident_bytes": psutil.Process().memory_info().rss},
+            "workspaces": self.workspaces(),
+        }
+
+    def _forget(self) -> None:
+        lib.cs_desk_forget(self._desk.pointer)
+
+    def _reconfigure(self) -> None:
+        """Takes over what can change while we run: the log's level, which roots may be attached, whom to trust."""
+        try:
+            fresh = configuration.load()
+        except ConfigError as error:
+            _log.error("the configuration stays as it was: %s", error)
+            return
+        logging.getLogger("curserve").setLevel(fresh.log.level.upper())
+        self._workspaces.configure(fresh.roots.policy(), fresh.roots.auto)
+        self._sessions.trust_sandbox = fresh.trust.sandbox
+        _log.info("configuration read again")
+
+    def _told_to_stop(self, timeout_s: float) -> bool:
+        if not self._stopping and select.select([self._wake_r], [], [], timeout_s)[0]:
+            os.read(self._wake_r, 4096)
+        return self._stopping
+
+    def workspaces(self) -> list[Message]:
+        """As Controlled.workspaces."""
+        return [_described(workspace) for workspace in self._workspaces.all()]
+
+    def attach(self, root: bytes, wait: bool) -> Iterator[Message]:
+        """As Controlled.attach."""
+        workspace = self._workspaces.attach(root)
+        while wait and not workspace.done.wait(_PROGRESS_S):
+            yield _progress(workspace.numbers())
+        yield _progress(workspace.numbers())
+
+    def detach(self, root: bytes) -> None:
+        """As Controlled.detach."""
+        if not self._workspaces.detach(root):
+            raise CurserveError(f"{os.fsdecode(root)} is not attached")
+
+
+def _described(workspace: Workspace) -> dict[str, Any]:
+    numbers = workspace.numbers()
+    return {**numbers, "state": _state(numbers), "bytes": numbers["text_bytes"], "attached_s": workspace.attached_s}
+
+
+def _state(numbers: dict[str, Any]) -> str:
+    """For people, a live workspace is "served"; one that waits for a rescan ("stale") is too, by the next request."""
+    return "served" if numbers["state"] in ("live", "stale") else str(numbers["state"])
+
+
+def _progress(numbers: dict[str, Any]) -> Message:
+    return {
+        "state": _state(numbers),
+        "reason": numbers["why"],
+        "files_done": numbers["loaded_files"],
+        "files_total": None,
+        "bytes_done": numbers["loaded_bytes"],
+    }

@@ -1,0 +1,282 @@
+// content.cpp: the store of file texts, and the reading of files.
+//
+// A shard per low bits of the hash, each a multimap hash -> (Content, weak). Contents die with their last View: the
+// deleter takes them out of their shard by address. The hash is keyed per process, so nobody can prepare collisions;
+// a hit compares bytes all the same.
+#include "content.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <mutex>
+#include <random>
+#include <unordered_map>
+
+#include "decode.h"
+
+namespace curserve {
+namespace {
+
+constexpr size_t kShards = 64;
+constexpr size_t kFirstRead = 256 * 1024;  // bytes of the first read(2): nearly every source file fits
+
+struct Hash128 {
+    uint64_t low, high;
+};
+
+// Multiplies to 128 bits and folds: the mixing step of the wyhash family.
+uint64_t fold(uint64_t a, uint64_t b) {
+    const unsigned __int128 product = static_cast<unsigned __int128>(a) * b;
+    return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
+}
+
+uint64_t word(const uint8_t* p) {
+    uint64_t v;
+    std::memcpy(&v, p, sizeof v);
+    return v;
+}
+
+// Two independent 64-bit lanes over the same bytes; 16 bytes a step. Not cryptographic: only spreads.
+Hash128 hash_bytes(const uint8_t* p, size_t size, uint64_t seed, const uint64_t key[4]) {
+    uint64_t a = seed ^ key[0], b = seed ^ key[1];
+    size_t left = size;
+    while (left >= 16) {
+        const uint64_t x = word(p), y = word(p + 8);
+        a = fold(a ^ x ^ key[2], y ^ key[0] ^ 0x9e3779b97f4a7c15ull) + x;
+        b = fold(b ^ y ^ key[3], x ^ key[1] ^ 0xd1b54a32d192ed03ull) + y;
+        p += 16;
+        left -= 16;
+    }
+    uint8_t tail[16] = {0};
+    if (left != 0) std::memcpy(tail, p, left);
+    const uint64_t x = word(tail), y = word(tail + 8);
+    a = fold(a ^ x ^ key[2], y ^ key[0] ^ size);
+    b = fold(b ^ y ^ key[3], x ^ key[1] ^ (size * 0x2545f4914f6cdd1dull + 1));
+    return {fold(a ^ key[3], b | 1), fold(b ^ key[2], a | 1)};
+}
+
+bool all_ascii(const uint8_t* p, size_t size) {
+    uint64_t seen = 0;
+    size_t at = 0;
+    while (at + 4096 <= size) {  // a block at a time: vectorised inside, left early outside
+        for (size_t i = 0; i < 4096; i += 8) seen |= word(p + at + i);
+        if ((seen & 0x8080808080808080ull) != 0) return false;
+        at += 4096;
+    }
+    for (; at + 8 <= size; at += 8) seen |= word(p + at);
+    for (; at < size; at++) seen |= p[at];
+    return (seen & 0x8080808080808080ull) == 0;
+}
+
+enum class Mark : uint8_t { kNone, kUtf8, kUtf16Little, kUtf16Big };
+
+Mark byte_order_mark(const uint8_t* p, size_t size) {
+    if (size >= 3 && p[0] == 0xef && p[1] == 0xbb && p[2] == 0xbf) return Mark::kUtf8;
+    if (size >= 2 && p[0] == 0xff && p[1] == 0xfe) return Mark::kUtf16Little;
+    if (size >= 2 && p[0] == 0xfe && p[1] == 0xff) return Mark::kUtf16Big;
+    return Mark::kNone;
+}
+
+bool same(const Content& a, const Content& b) {
+    return a.data.size() == b.data.size() && a.file_size_bytes == b.file_size_bytes && a.coding == b.coding &&
+           a.whole == b.whole &&
+           (a.data.empty() || std::memcmp(a.data.data(), b.data.data(), a.data.size()) == 0);
+}
+
+}  // namespace
+
+struct Store::State {
+    struct Entry {
+        const Content* content;
+        std::weak_ptr<const Content> ref;
+    };
+    struct Shard {
+        std::mutex mutex;
+        std::unordered_multimap<uint64_t, Entry> entries;  // under the mutex
+    };
+    std::array<Shard, kShards> shards;
+    std::atomic<uint64_t> bytes{0}, contents{0};
+    uint64_t key[4];
+
+    void forget(const Content* content) {
+        Shard& shard = shards[content->hash[1] % kShards];
+        {
+            std::lock_guard<std::mutex> lock(shard.mutex);
+            const auto range = shard.entries.equal_range(content->hash[0]);
+            for (auto it = range.first; it != range.second; ++it) {
+                if (it->second.content == content) {
+                    shard.entries.erase(it);
+                    break;
+                }
+            }
+        }
+        bytes.fetch_sub(content->data.size(), std::memory_order_relaxed);
+        contents.fetch_sub(1, std::memory_order_relaxed);
+        delete content;
+    }
+};
+
+Store::Store() : state_(std::make_shared<State>()) {
+    std::random_device device;
+    for (uint64_t& k : state_->key) k = (static_cast<uint64_t>(device()) << 32) | device() | 1;
+}
+
+Store::~Store() = default;
+
+uint64_t Store::bytes() const { return state_->bytes.load(std::memory_order_relaxed); }
+uint64_t Store::contents() const { return state_->contents.load(std::memory_order_relaxed); }
+
+ContentRef Store::put(std::vector<uint8_t> raw, bool keep_whole, uint64_t file_size_bytes) {
+    auto fresh = std::make_unique<Content>();
+    const bool beginning = file_size_bytes != kAsRaw;
+    fresh->file_size_bytes = beginning ? file_size_bytes : raw.size();
+    fresh->whole = !beginning;
+    const Mark mark = byte_order_mark(raw.data(), raw.size());
+    if (mark == Mark::kUtf16Little || mark == Mark::kUtf16Big) {
+        fresh->coding = Coding::kUtf16;
+        fresh->data = transcode_utf16(raw, mark == Mark::kUtf16Big);
+        raw = std::vector<uint8_t>();
+    } else {
+        fresh->coding = mark == Mark::kUtf8 ? Coding::kUtf8Bom : Coding::kRaw;
+        fresh->data = std::move(raw);
+    }
+    std::vector<uint8_t>& data = fresh->data;
+    if (!data.empty()) {
+        const void* nul = std::memchr(data.data(), 0, data.size());
+        if (nul != nullptr) fresh->first_nul = static_cast<const uint8_t*>(nul) - data.data();
+    }
+    if (!keep_whole && fresh->first_nul != kNoNul && data.size() > kWholeBinaryMax) {
+        data.resize(static_cast<size_t>(fresh->first_nul) + 1);
+        data.shrink_to_fit();
+        fresh->whole = false;
+    }
+    fresh->ascii = all_ascii(data.data(), data.size());
+    State* state = state_.get();
+    const uint64_t seed = fresh->file_size_bytes * 8 + static_cast<uint64_t>(fresh->coding) * 2 + (fresh->whole ? 1 : 0);
+    const Hash128 hash = hash_bytes(data.data(), data.size(), seed, state->key);
+    fresh->hash[0] = hash.low;
+    fresh->hash[1] = hash.high;
+    if (keep_whole) return ContentRef(std::move(fresh));
+
+    State::Shard& shard = state->shards[hash.high % kShards];
+    std::vector<ContentRef> looked_at;  // released after the lock: letting go of the last reference locks the shard
+    std::lock_guard<std::mutex> lock(shard.mutex);
+    const auto range = shard.entries.equal_range(hash.low);
+    for (auto it = range.first; it != range.second; ++it) {
+        ContentRef held = it->second.ref.lock();
+        if (held == nullptr) continue;  // dying: its deleter waits for our lock
+        if (held->hash[1] == hash.high && same(*held, *fresh)) return held;
+        looked_at.push_back(std::move(held));
+    }
+    const Content* content = fresh.get();
+    ContentRef ref(fresh.release(), [kept = state_](const Content* dead) { kept->forget(dead); });
+    state->bytes.fetch_add(content->data.size(), std::memory_order_relaxed);
+    state->contents.fetch_add(1, std::memory_order_relaxed);
+    shard.entries.emplace(hash.low, State::Entry{content, ref});
+    return ref;
+}
+
+namespace {
+
+class Descriptor {
+  public:
+    explicit Descriptor(int fd) : fd_(fd) {}
+    ~Descriptor() {
+        if (fd_ >= 0) ::close(fd_);
+    }
+    Descriptor(const Descriptor&) = delete;
+    Descriptor& operator=(const Descriptor&) = delete;
+    int get() const { return fd_; }
+
+  private:
+    int fd_;
+};
+
+int open_to_read(int dir_fd, const char* name, bool follow) {
+    // O_NONBLOCK: a FIFO that took a file's place must not hang us. It does nothing to regular files.
+    const int flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | (follow ? 0 : O_NOFOLLOW);
+    for (;;) {
+        int fd = ::openat(dir_fd, name, flags | O_NOATIME);
+        if (fd < 0 && errno == EPERM) fd = ::openat(dir_fd, name, flags);  // not ours: atime will move
+        if (fd >= 0 || errno != EINTR) return fd;
+    }
+}
+
+int read_any(int dir_fd, const char* name, bool follow, bool cut, uint64_t max_bytes, std::vector<uint8_t>* out,
+             struct stat* st, bool* beginning) {
+    out->clear();
+    *beginning = false;
+    const Descriptor fd(open_to_read(dir_fd, name, follow));
+    if (fd.get() < 0) return errno;
+    static thread_local std::vector<uint8_t> first;
+    if (first.empty()) first.resize(kFirstRead);
+    size_t got = 0;
+    bool end = false;
+    // The first part goes through a buffer of the thread, so that small files (nearly all) cost one allocation of
+    // exactly their size. A short read of a regular file is its end.
+    while (!end && got < first.size()) {
+        const ssize_t n = ::read(fd.get(), first.data() + got, first.size() - got);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) {
+            const int error = errno;
+            if (::fstat(fd.get(), st) == 0 && !S_ISREG(st->st_mode)) return EISDIR;
+            return error;
+        }
+        got += static_cast<size_t>(n);
+        end = got < first.size();
+    }
+    if (end) {
+        if (::fstat(fd.get(), st) != 0) return errno;
+        if (!S_ISREG(st->st_mode)) return EISDIR;
+        out->assign(first.data(), first.data() + got);
+        return 0;
+    }
+    if (::fstat(fd.get(), st) != 0) return errno;
+    if (!S_ISREG(st->st_mode)) return EISDIR;
+    const Mark mark = byte_order_mark(first.data(), got);
+    if (cut && mark != Mark::kUtf16Little && mark != Mark::kUtf16Big) {
+        const void* nul = std::memchr(first.data(), 0, got);
+        if (nul != nullptr) {
+            const uint8_t* bytes = first.data();
+            out->assign(bytes, static_cast<const uint8_t*>(nul) + 1);
+            *beginning = true;
+            return 0;
+        }
+    }
+    const uint64_t size = static_cast<uint64_t>(st->st_size);
+    if (size > max_bytes) return EFBIG;
+    out->reserve(static_cast<size_t>(size) + 1);  // one more, so that the end is seen without growing
+    out->assign(first.data(), first.data() + got);
+    for (;;) {
+        const size_t at = out->size();
+        if (at > max_bytes) return EFBIG;
+        const size_t room = out->capacity() > at ? out->capacity() - at : at;
+        out->resize(at + room);
+        const ssize_t n = ::read(fd.get(), out->data() + at, room);
+        out->resize(at + (n > 0 ? static_cast<size_t>(n) : 0));
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return errno;
+        if (n == 0) break;
+    }
+    if (::fstat(fd.get(), st) != 0) return errno;
+    return 0;
+}
+
+}  // namespace
+
+int read_file(int dir_fd, const char* name, bool follow, std::vector<uint8_t>* out, void* st_out) {
+    bool beginning = false;
+    return read_any(dir_fd, name, follow, false, ~uint64_t{0}, out, static_cast<struct stat*>(st_out), &beginning);
+}
+
+int read_text(int dir_fd, const char* name, uint64_t max_bytes, std::vector<uint8_t>* out, void* st_out,
+              bool* beginning) {
+    return read_any(dir_fd, name, false, true, max_bytes, out, static_cast<struct stat*>(st_out), beginning);
+}
+
+}  // namespace curserve

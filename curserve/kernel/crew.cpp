@@ -1,0 +1,127 @@
+#include "crew.h"
+
+#include <algorithm>
+
+namespace curserve {
+
+struct Crew::Task {
+    const std::function<void()>* work;
+    unsigned wanted;       // helpers that may still begin
+    unsigned running = 0;  // helpers inside
+    std::condition_variable left;
+};
+
+Crew& Crew::instance() {
+    static Crew crew;
+    return crew;
+}
+
+Crew::Crew() {
+    const unsigned cores = std::max(2u, std::thread::hardware_concurrency());
+    for (unsigned i = 1; i < cores; ++i) threads_.emplace_back([this] { run(); });
+}
+
+Crew::~Crew() {
+    {
+        std::lock_guard<std::mutex> lock(mutex_);
+        ending_ = true;
+    }
+    wake_.notify_all();
+    for (auto& thread : threads_) thread.join();
+}
+
+void Crew::run() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    for (;;) {
+        wake_.wait(lock, [this] { return ending_ || !tasks_.empty(); });
+        if (ending_) return;
+        const std::shared_ptr<Task> task = tasks_.front();
+        if (--task->wanted == 0) tasks_.pop_front();
+        ++task->running;
+        lock.unlock();
+        (*task->work)();
+        lock.lock();
+        if (--task->running == 0) task->left.notify_all();
+    }
+}
+
+void Crew::help(unsigned helpers, const std::function<void()>& work) {
+    const unsigned lent = std::min<unsigned>(helpers, static_cast<unsigned>(threads_.size()));
+    if (lent == 0) {
+        work();
+        return;
+    }
+    auto task = std::make_shared<Task>();
+    task->work = &work;
+    task->wanted = lent;
+    {
+        std::lock_guard<std::mutex> lock(mutex_);
+        tasks_.push_back(task);
+    }
+    if (lent == 1)
+        wake_.notify_one();
+    else
+        wake_.notify_all();
+    work();
+    std::unique_lock<std::mutex> lock(mutex_);
+    const auto mine = std::find(tasks_.begin(), tasks_.end(), task);
+    if (mine != tasks_.end()) tasks_.erase(mine);  // those that never came are not waited for
+    task->left.wait(lock, [&task] { return task->running == 0; });
+}
+
+size_t OrderedJobs::claim() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    if (stopped_ || next_ >= done_.size()) return kNoJob;
+    const size_t job = next_++;
+    // The head was claimed before us and is being worked on, so it moves.
+    moved_.wait(lock, [this, job] { return stopped_ || job - head_ < kWindow; });
+    return stopped_ ? kNoJob : job;
+}
+
+bool OrderedJobs::offer(size_t job, std::vector<char>& buffer, bool* streaming) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    if (stopped_) return false;
+    if (head_ != job || emitting_) {
+        if (buffer.size() < kSpill) return true;
+        moved_.wait(lock, [this, job] { return stopped_ || (head_ == job && !emitting_); });
+        if (stopped_) return false;
+    }
+    // Only the head's own thread gets here, and finish() emits only finished heads: no lock is needed to send.
+    lock.unlock();
+    const bool wanted = emit_(buffer, !*streaming);
+    *streaming = true;
+    buffer.clear();
+    if (!wanted) stop();
+    return wanted;
+}
+
+void OrderedJobs::finish(size_t job, std::vector<char>&& buffer, bool streaming) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    done_[job].buffer = std::move(buffer);
+    done_[job].streamed = streaming;
+    done_[job].done = true;
+    while (!emitting_ && !stopped_ && head_ < done_.size() && done_[head_].done) {
+        emitting_ = true;
+        Slot slot = std::move(done_[head_]);
+        lock.unlock();
+        const bool wanted = slot.buffer.empty() || emit_(slot.buffer, !slot.streamed);
+        lock.lock();
+        ++head_;
+        emitting_ = false;
+        if (!wanted) stopped_ = true;
+        moved_.notify_all();
+    }
+}
+
+void OrderedJobs::stop() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    stopped_ = true;
+    moved_.notify_all();
+}
+
+bool OrderedJobs::stopped() const {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return stopped_;
+}
+
+}  // namespace curserve

@@ -1,0 +1,76 @@
+// desk.h: where clients come in, and where a question that was asked before is answered without Python.
+//
+// In: the listening socket; the answers to "what does this request come to" that Python gave (remember()). Out: answers,
+// declines, and the requests that need a decision. Keeps the counts of all of them. A remembered question is found by the
+// request's strings and the kinds of its descriptors; it is forgotten when the set of workspaces changes.
+// Every method may be called from many threads at once.
+#ifndef CURSERVE_DESK_H
+#define CURSERVE_DESK_H
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <shared_mutex>
+#include <string>
+#include <unordered_map>
+
+#include "execute.h"
+#include "peer.h"
+
+namespace curserve {
+
+// A tree with what goes along with it in every search.
+struct Site {
+    std::shared_ptr<Tree> tree;
+    std::shared_ptr<const GramIndex> index;
+    std::atomic<uint64_t> requests{0};
+};
+
+class Desk {
+  public:
+    explicit Desk(int listen_fd) : listen_fd_(listen_fd) {}
+
+    // Serves until a request needs a decision. 1: *out is that request; 0: timeout_ms went by; -1: the listener is gone.
+    int next(int timeout_ms, bool trust_sandbox, Peer* out);
+
+    // Answers or declines one request, and counts it.
+    Outcome answer(Site& site, const Query& query, const Peer& peer, uint32_t plan_us);
+    void decline(const Peer& peer, const char* reason);
+    bool say(const Peer& peer, const void* out, size_t size, int exit_code, uint32_t plan_us);
+
+    // From now on an equal request is answered so.
+    void remember(const Peer& peer, std::shared_ptr<const Query> query, std::shared_ptr<Site> site);
+    void forget();
+
+    static constexpr size_t kStages = 4;    // plan, barrier, search, total
+    static constexpr size_t kBuckets = 28;  // powers of two of microseconds
+    struct Numbers {
+        uint64_t served = 0, declined = 0, remembered = 0, bytes_out = 0, clients_gone = 0;
+        std::array<std::array<uint64_t, kBuckets>, kStages> us{};
+    };
+    Numbers numbers() const;
+    std::map<std::string, uint64_t> reasons() const;
+
+  private:
+    struct Known {
+        std::shared_ptr<const Query> query;
+        std::shared_ptr<Site> site;
+    };
+    static constexpr size_t kMostKnown = 8192;  // arbitrary: some 80 MB if all of them were large
+
+    void count(const Outcome& outcome, uint32_t plan_us);
+    void count_decline(const std::string& reason);
+
+    const int listen_fd_;
+    mutable std::shared_mutex known_mutex_;
+    std::unordered_map<std::string, Known> known_;
+    mutable std::mutex reasons_mutex_;
+    std::map<std::string, uint64_t> reasons_;
+    std::atomic<uint64_t> served_{0}, declined_{0}, remembered_{0}, bytes_out_{0}, clients_gone_{0};
+    std::array<std::array<std::atomic<uint64_t>, kBuckets>, kStages> us_{};
+};
+
+}  // namespace curserve
+#endif

@@ -1,0 +1,671 @@
+#include "execute.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <fcntl.h>
+#include <mutex>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "crew.h"
+#include "decode.h"
+#include "peer.h"
+#include "reply.h"
+
+namespace curserve {
+
+namespace {
+
+// What a search may read from disk at its own expense before it is handed to the real rg (which reads no more).
+constexpr uint64_t kExtendBudgetBytes = 256u << 20;
+constexpr int kExtendRounds = 16;              // each round lists one more level of ignored directories at most
+constexpr uint64_t kJobBytes = 512u << 10;     // text in one job
+constexpr size_t kJobFiles = 512;
+constexpr uint64_t kAloneBytes = 2u << 20;     // less text than this is not worth a second thread (a wake-up is ~30 us)
+
+uint32_t us_between(uint64_t from_ns, uint64_t to_ns) { return static_cast<uint32_t>((to_ns - from_ns) / 1000u); }
+
+struct Declined {
+    std::string reason;
+};
+
+// The client's name for a place and ours mean the same place: device, inode and mount agree.
+bool same_place(const std::string& path, uint64_t dev, uint64_t ino, uint64_t mnt) {
+    struct statx stx{};
+    if (::statx(AT_FDCWD, path.c_str(), AT_STATX_SYNC_AS_STAT, STATX_INO | STATX_MNT_ID, &stx) != 0) return false;
+    return makedev(stx.stx_dev_major, stx.stx_dev_minor) == dev && stx.stx_ino == ino &&
+           (mnt == 0 || stx.stx_mnt_id == mnt);
+}
+
+void check_places(const Tree& tree, const Asker& asker) {
+    const cs_wire_request& facts = asker.facts;
+    if (!same_place("/", facts.root_dev, facts.root_ino, 0)) throw Declined{"root_identity"};
+    if (!same_place(asker.cwd, facts.cwd_dev, facts.cwd_ino, facts.cwd_mnt)) throw Declined{"cwd_identity"};
+    const Tree::Identity root = tree.identity();
+    if (!same_place(tree.root(), root.dev, root.ino, root.mnt)) throw Declined{"gone"};
+}
+
+// The root-relative name of what a path argument names. Every component before a ".." must be a real directory of the
+// view, so that ".." means what it means on disk; anything else is left to the real rg.
+std::string below_root(const Shape& shape, const std::string& cwd, const std::string& typed) {
+    std::vector<std::string> parts;
+    const auto add = [&parts](std::string_view text, bool checked, const Shape* in, const std::string& root) {
+        size_t at = 0;
+        while (at <= text.size()) {
+            size_t end = text.find('/', at);
+            if (end == std::string_view::npos) end = text.size();
+            const std::string_view part = text.substr(at, end - at);
+            at = end + 1;
+            if (part.empty() || part == ".") continue;
+            if (part != "..") {
+                parts.emplace_back(part);
+                continue;
+            }
+            if (checked) {
+                std::string so_far;
+                for (const std::string& p : parts) so_far += "/" + p;
+                if (so_far.size() >= root.size() && so_far.compare(0, root.size(), root) == 0 &&
+                    (so_far.size() == root.size() || root == "/" || so_far[root.size()] == '/')) {
+                    const size_t skip = root == "/" ? 1 : root.size() + 1;
+                    const Position p = in->find(so_far.size() < skip ? std::string_view() : std::string_view(so_far).substr(skip));
+                    if (p == kNowhere || in->kind[p] != Kind::kDirectory) throw Declined{"symlink_argument"};
+                }
+                // Above the root: a prefix of the root's or the cwd's resolved name, a real directory by construction.
+                else if (root.compare(0, so_far.size(), so_far) != 0)
+                    throw Declined{"outside"};
+            }
+            if (!parts.empty()) parts.pop_back();
+        }
+    };
+    if (typed.empty() || typed[0] != '/') add(cwd, false, nullptr, shape.root);
+    add(typed, true, &shape, shape.root);
+    std::string absolute;
+    for (const std::string& part : parts) absolute += "/" + part;
+    const std::string& root = shape.root;
+    if (absolute == root || (root == "/" && absolute.empty())) return std::string();
+    const size_t skip = root == "/" ? 1 : root.size() + 1;
+    if (absolute.size() <= skip || (root != "/" && (absolute.compare(0, root.size(), root) != 0 || absolute[root.size()] != '/')))
+        throw Declined{"outside"};
+    return absolute.substr(skip);
+}
+
+// Where a search begins, what was named but is not there, and directories above a name that must be listed first.
+struct Starts {
+    std::vector<Start> there;
+    std::vector<std::string> missing;  // as messages show them
+    std::vector<Position> unlisted;
+};
+
+// The directory above `below` that the view does not look into yet; kNowhere when the view knows all of the way.
+Position unlisted_above(const Shape& shape, std::string_view below) {
+    for (;;) {
+        const size_t slash = below.rfind('/');
+        below = slash == std::string_view::npos ? std::string_view() : below.substr(0, slash);
+        const Position at = shape.find(below);
+        if (at == kNowhere) continue;  // ends at the root at the latest
+        if (shape.kind[at] == Kind::kSymlink) throw Declined{"symlink_argument"};
+        if (shape.kind[at] != Kind::kDirectory) throw Declined{"no_such_path"};
+        return shape.listing[at] == Listing::kUnlisted ? at : kNowhere;
+    }
+}
+
+// Messages are text: what is no UTF-8 in a path is shown as U+FFFD.
+std::string in_messages(const std::string& path) {
+    const std::vector<uint8_t> shown = decode_utf8(reinterpret_cast<const uint8_t*>(path.data()), path.size());
+    return std::string(shown.begin(), shown.end());
+}
+
+// The root-relative name of what a path argument names where links are on the way: as the file system has it now. False:
+// there is nothing.
+bool below_root_on_disk(const Shape& shape, const std::string& cwd, const std::string& typed, std::string* below) {
+    const std::string path = typed[0] == '/' ? typed : cwd + "/" + typed;
+    std::unique_ptr<char, decltype(&std::free)> real(::realpath(path.c_str(), nullptr), &std::free);
+    if (real == nullptr) {
+        if (errno == ENOENT) return false;
+        throw Declined{"symlink_argument"};
+    }
+    const std::string_view found(real.get()), root(shape.root);
+    if (found == root) {
+        below->clear();
+        return true;
+    }
+    const size_t skip = root == "/" ? 1 : root.size() + 1;
+    if (found.size() <= skip || found.compare(0, root.size(), root) != 0 || found[skip - 1] != '/')
+        throw Declined{"outside"};
+    below->assign(found.substr(skip));
+    return true;
+}
+
+// Whether a symbolic link is on the way to a root-relative name, or is what it names.
+bool through_link(const Shape& shape, std::string_view below) {
+    for (;;) {
+        const Position at = shape.find(below);
+        if (at != kNowhere) return shape.kind[at] == Kind::kSymlink;
+        below = below.substr(0, std::min(below.size(), below.rfind('/') == std::string_view::npos ? 0 : below.rfind('/')));
+    }
+}
+
+Starts locate_starts(const View& view, const Query& query, const std::string& cwd) {
+    const Shape& shape = *view.shape;
+    Starts starts;
+    const auto add = [&](const std::string& typed, bool implicit) {
+        std::string below;
+        bool linked = false;
+        try {
+            below = below_root(shape, cwd, typed);
+            linked = through_link(shape, below);
+        } catch (const Declined& declined) {
+            if (declined.reason != "symlink_argument") throw;
+            linked = true;  // with ".." behind it
+        }
+        if (linked && !below_root_on_disk(shape, cwd, typed, &below)) {
+            starts.missing.push_back(in_messages(typed));
+            return;
+        }
+        const Position at = shape.find(below);
+        if (at == kNowhere) {
+            const Position unlisted = unlisted_above(shape, below);
+            if (unlisted != kNowhere)
+                starts.unlisted.push_back(unlisted);
+            else if (implicit || linked)
+                throw Declined{"no_such_path"};
+            else
+                starts.missing.push_back(in_messages(typed));
+            return;
+        }
+        const Kind kind = shape.kind[at];
+        if (kind == Kind::kSymlink) throw Declined{"symlink_argument"};
+        if (kind == Kind::kOther) throw Declined{"special_file"};
+        // `FILE/` is an error for rg.
+        if (kind == Kind::kFile && !typed.empty() && typed.back() == '/') throw Declined{"no_such_path"};
+        Start start;
+        start.position = at;
+        start.typed = typed;
+        start.implicit = implicit;
+        starts.there.push_back(std::move(start));
+    };
+    if (query.paths.empty()) add(std::string(), true);
+    for (const std::string& typed : query.paths) add(typed, false);
+    return starts;
+}
+
+// What goes straight to the client.
+class ReplyOutput : public Output {
+  public:
+    explicit ReplyOutput(Reply& reply) : reply_(reply) {}
+    bool append(const void* data, size_t size) override {
+        written_ += size;
+        return reply_.out(data, size);
+    }
+    uint64_t written() const override { return written_; }
+
+  private:
+    Reply& reply_;
+    uint64_t written_ = 0;
+};
+
+// One search. Set up on the caller's thread; work() runs on several.
+class Run {
+  public:
+    // failed: something was told on stderr already.
+    Run(const Query& query, const SearchSpec& spec, const GramIndex* index, const ViewRef& view, std::vector<Start> starts,
+        SelectionRef selection, bool failed, Reply& reply)
+        : query_(query),
+          spec_(spec),
+          index_(index),
+          view_(view),
+          starts_(std::move(starts)),
+          selection_(std::move(selection)),
+          failed_(failed),
+          reply_(reply) {
+        ask_index();
+        make_jobs();
+    }
+
+    void go() {
+        OrderedJobs jobs(jobs_.size() - 1, [this](const std::vector<char>& bytes, bool first) { return emit(bytes, first); });
+        ordered_ = &jobs;
+        const unsigned helpers = total_bytes_ < kAloneBytes || jobs_.size() < 3 ? 0 : query_.threads - 1;
+        Crew::instance().help(helpers, [this] { work(); });
+    }
+
+    void finish(Outcome& outcome, const Asker& asker, uint32_t plan_us) {
+        if (!unsure_.empty() && !reply_.sent_any()) throw Declined{unsure_};
+        // How far ripgrep looks into one file may hang on which of its threads enlarged a buffer for another: chance.
+        if (grew_buffer_ && minds_buffer_ && spec_.single_threaded == 0 && !reply_.sent_any()) throw Declined{"buffers"};
+        int code = matched_ ? 0 : 1;
+        if (failed_ && !(matched_ && spec_.quiet != 0)) code = 2;
+        if (!unsure_.empty()) {
+            static constexpr char kMessage[] = "rg: curserve: a file could not be searched exactly; search again with rg\n";
+            reply_.err(kMessage, sizeof kMessage - 1);
+            code = 2;
+        } else if (query_.matcher != nullptr) {
+            totals_.total_ns = totals_.search_ns = monotonic_ns() - asker.received_ns;
+            ReplyOutput out(reply_);
+            totals_.bytes_printed += between_bytes_;
+            print_end(spec_, totals_, out);
+            // Nothing to search where no path was named is an error for ripgrep.
+            if (selection_->files.empty() && !starts_.empty() && starts_.front().implicit) {
+                static constexpr char kNothing[] =
+                    "rg: No files were searched, which means ripgrep probably applied a filter you didn't expect.\n"
+                    "Running with --debug will show why files are being skipped.\n";
+                if (query_.messages) reply_.err(kNothing, sizeof kNothing - 1);
+                code = 2;
+            }
+        }
+        const uint64_t now = monotonic_ns();
+        outcome.total_us = us_between(asker.received_ns, now);
+        outcome.exit_code = code;
+        outcome.files = selection_->files.size();
+        outcome.bytes_scanned = totals_.bytes_searched;
+        const cs_wire_exit last{static_cast<uint32_t>(code), plan_us, outcome.barrier_us, outcome.search_us,
+                                outcome.total_us, 0};
+        reply_.exit(last);
+        outcome.client_gone = reply_.gone();
+        outcome.bytes_out = reply_.bytes();
+    }
+
+  private:
+    // The output of one job: files in a row, with what ripgrep prints between two that printed.
+    class JobOutput : public Output {
+      public:
+        JobOutput(Run& run, size_t job) : run_(run), job_(job) {}
+        void next_file() {
+            written_ = between_bytes_ = 0;
+            file_printed_ = false;
+        }
+        // The file is done. ripgrep of one thread separates only files that printed lines; takes back what was too much.
+        // Gives the bytes printed between this file and the one before.
+        uint64_t end_file(bool separate) {
+            if (!separate && between_bytes_ > 0 && between_at_ + between_bytes_ <= buffer_.size() && !streaming_) {
+                const auto at = buffer_.begin() + static_cast<std::ptrdiff_t>(between_at_);
+                buffer_.erase(at, at + static_cast<std::ptrdiff_t>(between_bytes_));
+                between_bytes_ = 0;
+            }
+            return between_bytes_;
+        }
+        bool append(const void* data, size_t size) override {
+            if (size == 0) return true;
+            if (!file_printed_) {
+                file_printed_ = true;
+                if (job_printed_) {
+                    Between between(*this);
+                    between_at_ = buffer_.size();
+                    print_between(run_.spec_, between);
+                    between_bytes_ = between.written();
+                }
+                job_printed_ = true;
+            }
+            written_ += size;
+            return raw(data, size);
+        }
+        uint64_t written() const override { return written_; }
+        void end() { run_.ordered_->finish(job_, std::move(buffer_), streaming_); }
+
+      private:
+        // Bytes between files belong to no file.
+        class Between : public Output {
+          public:
+            explicit Between(JobOutput& job) : job_(job) {}
+            bool append(const void* data, size_t size) override {
+                written_ += size;
+                return job_.raw(data, size);
+            }
+            uint64_t written() const override { return written_; }
+
+          private:
+            JobOutput& job_;
+            uint64_t written_ = 0;
+        };
+        bool raw(const void* data, size_t size) {
+            const auto* from = static_cast<const char*>(data);
+            buffer_.insert(buffer_.end(), from, from + size);
+            if (buffer_.size() < kOffer) return true;
+            return run_.ordered_->offer(job_, buffer_, &streaming_);
+        }
+        static constexpr size_t kOffer = 128u << 10;
+        Run& run_;
+        size_t job_;
+        std::vector<char> buffer_;
+        uint64_t written_ = 0, between_bytes_ = 0;
+        size_t between_at_ = 0;
+        bool file_printed_ = false, job_printed_ = false, streaming_ = false;
+    };
+
+    // Where a file without a match prints nothing, the index may say which files need not be looked at.
+    void ask_index() {
+        const SearchSpec& spec = spec_;
+        if (index_ == nullptr || query_.brute || query_.grams == nullptr || !may_skip_unmatched(spec)) return;
+        if (spec.encoding > CS_ENCODING_NONE) return;  // the text searched is not the text indexed
+        const MatcherSpec& matcher = query_.matcher->spec();
+        GramIndex::Scope scope;
+        scope.by_content = matcher.multi_line || matcher.line_terminator != '\n';
+        scope.past_nul = scope.by_content || spec.mmap != 0 || spec.binary != CS_BINARY_AUTO;
+        candidates_ = index_->candidates(*view_, *query_.grams, scope);
+    }
+
+    // True: a file without a match, counted as ripgrep counts it.
+    bool is_left_out(const Selected& file) {
+        if (candidates_ == nullptr || candidates_->may_match(file.position)) return false;
+        if (file.position == starts_[file.start].position) return false;  // named: other rules for binary files
+        uint64_t bytes = candidates_->plain_size_bytes(file.position);
+        if (bytes == Candidates::kUnknown) {
+            if (spec_.single_threaded != 0) return false;  // what it does to ripgrep's buffer counts
+            bytes = bytes_searched_without_match(spec_, *query_.matcher, *view_->facts(file.position).content, false);
+            if (bytes == kUnsureBytes) return false;
+        }
+        totals_.searches += 1;
+        totals_.bytes_searched += bytes;
+        return true;
+    }
+
+    // files_[jobs_[i]] .. files_[jobs_[i + 1]] are the files of job i.
+    void make_jobs() {
+        jobs_.push_back(0);
+        uint64_t bytes = 0;
+        for (const Selected& file : selection_->files) {
+            if (is_left_out(file)) continue;
+            const Facts& facts = view_->facts(file.position);
+            uint64_t size = facts.content ? facts.content->data.size() : facts.size_bytes;
+            if (candidates_ != nullptr) size = candidates_->candidate_bytes(file.position, size);
+            files_.push_back(file);
+            total_bytes_ += size;
+            bytes += size;
+            if (bytes >= kJobBytes || files_.size() - jobs_.back() > kJobFiles) {
+                jobs_.push_back(files_.size());
+                bytes = 0;
+            }
+        }
+        if (jobs_.back() != files_.size()) jobs_.push_back(files_.size());
+    }
+
+    bool emit(const std::vector<char>& bytes, bool first_of_job) {
+        if (bytes.empty()) return true;
+        // A ripgrep of one thread that cannot print has matched nothing yet in its own eyes until a file is done.
+        const bool alone = spec_.single_threaded != 0;
+        if (alone && !printed_any_) reply_.broken_pipe_exit(1);
+        if (first_of_job && printed_any_) {
+            if (alone) reply_.broken_pipe_exit(0);
+            ReplyOutput out(reply_);
+            print_between(spec_, out);
+            if (alone) between_bytes_ += out.written();
+        }
+        printed_any_ = true;
+        return reply_.out(bytes.data(), bytes.size());
+    }
+
+    void work() noexcept {
+        try {
+            Scratch scratch;
+            Totals totals;
+            std::vector<ByteRange> ranges;
+            bool matched = false;
+            for (size_t job; (job = ordered_->claim()) != OrderedJobs::kNoJob;) {
+                JobOutput out(*this, job);
+                for (size_t i = jobs_[job]; i < jobs_[job + 1]; ++i) {
+                    if (!one_file(files_[i], scratch, ranges, out, totals, &matched)) break;
+                }
+                out.end();
+                if (matched && spec_.quiet != 0 && spec_.stats == 0) ordered_->stop();
+                if ((job & 15) == 15 && job_is_silent()) ordered_->stop();
+            }
+            std::lock_guard<std::mutex> lock(mutex_);
+            matched_ = matched_ || matched;
+            totals_.searches += totals.searches;
+            totals_.searches_with_match += totals.searches_with_match;
+            totals_.matched_lines += totals.matched_lines;
+            totals_.matches += totals.matches;
+            totals_.bytes_searched += totals.bytes_searched;
+            totals_.bytes_printed += totals.bytes_printed;
+            totals_.printed = totals_.printed || totals.printed;
+        } catch (const std::exception&) {
+            fail("no_memory");
+        }
+    }
+
+    // A client that hung up while nothing is printed is noticed here.
+    bool job_is_silent() {
+        std::unique_lock<std::mutex> lock(hangup_mutex_, std::try_to_lock);
+        return lock.owns_lock() && reply_.bytes() == 0 && reply_.hung_up();
+    }
+
+    void fail(const char* reason) {
+        {
+            std::lock_guard<std::mutex> lock(mutex_);
+            if (unsure_.empty()) unsure_ = reason;
+        }
+        ordered_->stop();
+    }
+
+    bool one_file(const Selected& selected, Scratch& scratch, std::vector<ByteRange>& ranges, JobOutput& out,
+                  Totals& totals, bool* matched) {
+        const Start& start = starts_[selected.start];
+        const bool named = selected.position == start.position;
+        const Facts& facts = view_->facts(selected.position);
+        ContentRef content = facts.content;
+        if (content == nullptr || needs_whole(spec_, *query_.matcher, *content, named)) {
+            content = read_now(selected.position);
+            if (content == nullptr) return false;
+        }
+        std::string path = printed_path(*view_->shape, start, selected.position);
+        if (spec_.has_path_separator != 0 && spec_.mode != CS_MODE_JSON)
+            std::replace(path.begin(), path.end(), '/', static_cast<char>(spec_.path_separator));
+        out.next_file();
+        const bool narrowed = candidates_ != nullptr && !named && content == facts.content &&
+                              candidates_->ranges(selected.position, &ranges);
+        const FileResult result = search_content(spec_, *query_.matcher, *content, path, named, scratch, out,
+                                                 narrowed ? &ranges : nullptr);
+        if (result.unsure != nullptr) {
+            fail(result.unsure);
+            return false;
+        }
+        totals.add(spec_, result, out.end_file(result.separate));
+        if (result.grew_buffer) grew_buffer_ = true;
+        if (result.minds_buffer) minds_buffer_ = true;
+        *matched = *matched || result.matched;
+        return !result.stopped && !(result.matched && spec_.quiet != 0 && spec_.stats == 0);
+    }
+
+    // A file that is not held whole is read as the real rg would read it: now.
+    ContentRef read_now(Position position) {
+        const Shape& shape = *view_->shape;
+        std::string path = shape.root;
+        if (path != "/") path += '/';
+        path += shape.path(position);
+        std::vector<uint8_t> raw;
+        struct stat st{};
+        if (read_file(AT_FDCWD, path.c_str(), false, &raw, &st) != 0) {
+            fail("unreadable");
+            return nullptr;
+        }
+        static Store transient;  // keep_whole: entered into no store
+        return transient.put(std::move(raw), true);
+    }
+
+    const Query& query_;
+    const SearchSpec& spec_;  // the query's, with what depends on the files
+    const GramIndex* index_;  // may be null
+    ViewRef view_;
+    std::vector<Start> starts_;
+    SelectionRef selection_;
+    bool failed_;
+    Reply& reply_;
+    OrderedJobs* ordered_ = nullptr;
+    CandidatesRef candidates_;     // null: every file must be searched
+    std::vector<Selected> files_;  // to be searched, in order
+    std::vector<size_t> jobs_;
+    uint64_t total_bytes_ = 0;
+    bool printed_any_ = false;  // written by the emitting thread only, and the next
+    uint64_t between_bytes_ = 0;
+    std::atomic<bool> grew_buffer_{false}, minds_buffer_{false};
+    std::mutex hangup_mutex_, mutex_;
+    bool matched_ = false;      // under mutex_, and the two below
+    Totals totals_;
+    std::string unsure_;
+};
+
+ViewRef take_barrier(Tree& tree, Outcome& outcome) {
+    const uint64_t begun = monotonic_ns();
+    const char* reason = nullptr;
+    ViewRef view = tree.barrier(&reason);
+    outcome.barrier_us = us_between(begun, monotonic_ns());
+    if (view == nullptr) throw Declined{reason != nullptr ? reason : "stale"};
+    return view;
+}
+
+// Selects, and has the tree list and load what the selection needs but the view does not hold yet.
+SelectionRef settle(Tree& tree, const Query& query, const Asker& asker, ViewRef& view, Starts& starts) {
+    const char* reason = nullptr;
+    for (int round = 0; round < kExtendRounds; ++round) {
+        starts = locate_starts(*view, query, asker.cwd);
+        if (!starts.unlisted.empty()) {
+            view = tree.extend(view, starts.unlisted, {}, kExtendBudgetBytes, &reason);
+            if (view == nullptr) throw Declined{reason != nullptr ? reason : "too_much"};
+            continue;
+        }
+        if (starts.there.empty()) return std::make_shared<Selection>();
+        SelectionRef selection = select(view, *query.filter, starts.there);
+        if (selection->uncertain) throw Declined{selection->why_uncertain != nullptr ? selection->why_uncertain : "uncertain"};
+        if (!selection->messages.empty()) throw Declined{"file_error"};
+        std::vector<Position> missing;
+        if (selection->unlisted.empty()) {
+            if (query.matcher == nullptr) return selection;
+            for (const Selected& file : selection->files) {
+                const Facts& facts = view->facts(file.position);
+                if (facts.error != 0) throw Declined{"unreadable"};
+                if (facts.content == nullptr) missing.push_back(file.position);
+            }
+            if (missing.empty()) return selection;
+        }
+        view = tree.extend(view, selection->unlisted, missing, kExtendBudgetBytes, &reason);
+        if (view == nullptr) throw Declined{reason != nullptr ? reason : "too_much"};
+    }
+    throw Declined{"too_much"};
+}
+
+// ripgrep's walk passes over the file that its own output goes to; one that was named is searched all the same.
+SelectionRef without_stdout(const SelectionRef& selection, const View& view, const std::vector<Start>& starts,
+                            const cs_wire_fd& out) {
+    if (out.kind != CS_FD_FILE) return selection;
+    const auto is_stdout = [&](const Selected& file) {
+        const Facts& facts = view.facts(file.position);
+        return facts.ino == out.ino && facts.dev == out.dev && starts[file.start].position != file.position;
+    };
+    if (std::none_of(selection->files.begin(), selection->files.end(), is_stdout)) return selection;
+    auto rest = std::make_shared<Selection>(*selection);
+    rest->files.erase(std::remove_if(rest->files.begin(), rest->files.end(), is_stdout), rest->files.end());
+    return rest;
+}
+
+// Paths that were named but are not there. ripgrep's walk of one thread words it otherwise than that of several.
+void tell_missing(const SearchSpec& spec, const std::vector<std::string>& missing, Reply& reply) {
+    for (const std::string& typed : missing) {
+        std::string line = "rg: " + typed + ": ";
+        if (spec.single_threaded != 0) line += "IO error for operation on " + typed + ": ";
+        line += "No such file or directory (os error 2)\n";
+        reply.err(line.data(), line.size());
+    }
+}
+
+// Whether anything in the view lies on another file system than the root.
+bool has_mounts(const View& view) {
+    const uint64_t dev = view.facts(0).dev;
+    for (Position p = 1; p < view.shape->size(); ++p) {
+        if (view.shape->kind[p] == Kind::kDirectory && view.facts(p).dev != dev) return true;
+    }
+    return false;
+}
+
+SelectionRef sorted(const SelectionRef& selection, const View& view, const Query& query) {
+    if (query.sort == Sort::kPath && !query.reverse) return selection;
+    if (query.sort == Sort::kCreated) throw Declined{"sort_created"};
+    auto ordered = std::make_shared<Selection>(*selection);
+    auto& files = ordered->files;
+    if (query.sort == Sort::kModified) {
+        const auto mtime = [&view](const Selected& file) { return view.facts(file.position).mtime_ns; };
+        std::stable_sort(files.begin(), files.end(), [&](const Selected& a, const Selected& b) {
+            return query.reverse ? mtime(a) > mtime(b) : mtime(a) < mtime(b);
+        });
+    } else {
+        std::reverse(files.begin(), files.end());
+    }
+    return ordered;
+}
+
+void list_files(const Query& query, const View& view, const std::vector<Start>& starts, const Selection& selection,
+                Reply& reply) {
+    const char end = query.spec.null_path != 0 ? '\0' : '\n';
+    ReplyOutput output(reply);
+    Writer out(output);
+    for (const Selected& file : selection.files) {
+        std::string path = printed_path(*view.shape, starts[file.start], file.position);
+        if (query.spec.has_path_separator != 0)
+            std::replace(path.begin(), path.end(), '/', static_cast<char>(query.spec.path_separator));
+        out.styled(query.spec.path_style, query.spec.color != 0, path);
+        out.put(end);
+        if (out.stopped()) return;
+    }
+    out.flush();
+}
+
+void serve(Tree& tree, const GramIndex* index, const Query& query, const Asker& asker, uint32_t plan_us, Reply& reply,
+           Outcome& outcome) {
+    check_places(tree, asker);
+    ViewRef view = take_barrier(tree, outcome);
+    const uint64_t begun = monotonic_ns();
+    Starts located;
+    SelectionRef selection = settle(tree, query, asker, view, located);
+    std::vector<Start>& starts = located.there;
+    outcome.generation = view->generation;
+    SearchSpec spec = query.spec;
+    bool all_files = !query.paths.empty() && located.missing.empty();
+    for (const Start& start : starts) all_files = all_files && view->shape->kind[start.position] == Kind::kFile;
+    if (query.one_file_system && has_mounts(*view)) throw Declined{"one_file_system"};
+    if (query.with_filename_auto) spec.with_filename = starts.size() == 1 && all_files ? 0 : 1;
+    if (query.mmap_auto && all_files && starts.size() <= 10) spec.mmap = 1;
+    if (query.paths.size() == 1 && (all_files || starts.empty())) spec.single_threaded = 1;
+    if (query.messages) tell_missing(spec, located.missing, reply);
+    if (query.matcher != nullptr) selection = without_stdout(selection, *view, starts, asker.facts.fd[1]);
+    selection = sorted(selection, *view, query);
+    if (query.matcher == nullptr) {
+        if (query.spec.quiet == 0) list_files(query, *view, starts, *selection, reply);
+        outcome.search_us = us_between(begun, monotonic_ns());
+        outcome.total_us = us_between(asker.received_ns, monotonic_ns());
+        outcome.exit_code = selection->files.empty() ? 1 : 0;
+        if (!located.missing.empty() && (outcome.exit_code != 0 || query.spec.quiet == 0)) outcome.exit_code = 2;
+        outcome.files = selection->files.size();
+        reply.exit(cs_wire_exit{static_cast<uint32_t>(outcome.exit_code), plan_us, outcome.barrier_us,
+                                outcome.search_us, outcome.total_us, 0});
+        outcome.client_gone = reply.gone();
+        outcome.bytes_out = reply.bytes();
+        return;
+    }
+    Run run(query, spec, index, view, std::move(starts), std::move(selection), !located.missing.empty(), reply);
+    run.go();
+    outcome.search_us = us_between(begun, monotonic_ns());
+    run.finish(outcome, asker, plan_us);
+}
+
+}  // namespace
+
+Outcome answer(Tree& tree, const GramIndex* index, const Query& query, const Asker& asker, uint32_t plan_us) {
+    Outcome outcome;
+    Reply reply(asker.fd);
+    try {
+        serve(tree, index, query, asker, plan_us, reply, outcome);
+        outcome.served = true;
+    } catch (const Declined& declined) {
+        outcome.reason = declined.reason;
+        reply.decline(declined.reason.c_str());
+    } catch (const std::exception&) {
+        // Out of memory, in all likelihood. After the first byte the client sees a broken answer and says so.
+        outcome.reason = "no_memory";
+        reply.decline("no_memory");
+    }
+    return outcome;
+}
+
+}  // namespace curserve

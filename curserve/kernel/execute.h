@@ -1,0 +1,57 @@
+// execute.h: one search, from a living tree to frames on a client's socket.
+//
+// In: a Tree, what is asked (Query), the client's facts. Out: the answer sent, or the reason why not, decided before the
+// first byte. Order: the client means the same files -> barrier -> one View -> starts -> selection -> jobs -> bytes.
+// Does not parse, does not decide what a pattern means, keeps nothing between two searches.
+#ifndef CURSERVE_EXECUTE_H
+#define CURSERVE_EXECUTE_H
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "../../shims/wire.h"
+#include "index.h"
+#include "matcher.h"
+#include "searcher.h"
+#include "select.h"
+#include "tree.h"
+
+namespace curserve {
+
+enum class Sort : int { kPath = 0, kModified = 1, kCreated = 2 };
+
+struct Query {
+    std::shared_ptr<const Matcher> matcher;  // null: list files
+    std::shared_ptr<const GramQuery> grams;  // what a matching line contains; null: nothing is known
+    bool brute = false;                      // the index is not asked
+    std::shared_ptr<const Filter> filter;
+    SearchSpec spec{};                       // its byte strings point into `kept`, or to literals
+    std::vector<std::string> kept;
+    std::vector<std::string> paths;          // as typed; none: the cwd, implicitly
+    Sort sort = Sort::kPath;
+    bool reverse = false;
+    bool with_filename_auto = false, mmap_auto = false, messages = true, one_file_system = false;
+    unsigned threads = 2;
+};
+
+struct Asker {
+    int fd = -1;
+    uint64_t received_ns = 0;
+    cs_wire_request facts{};
+    std::string cwd;
+};
+
+struct Outcome {
+    bool served = false, client_gone = false;
+    int exit_code = 0;
+    uint32_t barrier_us = 0, search_us = 0, total_us = 0;
+    uint64_t generation = 0, files = 0, bytes_scanned = 0, bytes_out = 0;
+    std::string reason;
+};
+
+// index: null if there is none.
+Outcome answer(Tree& tree, const GramIndex* index, const Query& query, const Asker& asker, uint32_t plan_us);
+
+}  // namespace curserve
+#endif

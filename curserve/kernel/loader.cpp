@@ -1,0 +1,245 @@
+// loader.cpp: listing directories and reading files, on several threads.
+//
+// A job lists one directory or reads a batch of one directory's files. Order in a directory: open, watch, list, rules,
+// verdicts, then its files and its subdirectories; so whatever changes after the listing raises an event.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+
+#include "live_tree.h"
+
+namespace curserve {
+namespace {
+
+constexpr size_t kBatch = 64;  // files per job: some 2 ms of reading
+
+std::string watch_limit() {
+    std::ifstream file("/proc/sys/fs/inotify/max_user_watches");
+    std::string limit;
+    file >> limit;
+    return limit.empty() ? "?" : limit;
+}
+
+}  // namespace
+
+int LiveTree::watch_directory(Node* dir, int fd) {
+    const int wd = watch_->add(fd, Watch::kTreeMask, box_, dir->dir->id);
+    if (wd == -ENOSPC) {
+        set_state(TreeState::kPoisoned, "no inotify watches left (fs.inotify.max_user_watches is " + watch_limit() + ")");
+        return ENOSPC;
+    }
+    if (wd < 0) {
+        set_state(TreeState::kPoisoned, "cannot watch " + absolute_of(dir) + ": " + std::strerror(-wd));
+        return -wd;
+    }
+    if (dir->dir->wd != wd) {
+        if (dir->dir->wd >= 0) {
+            watch_->remove(dir->dir->wd, box_.get(), dir->dir->id);
+        } else {
+            watch_count_.fetch_add(1, std::memory_order_relaxed);
+        }
+        dir->dir->wd = wd;
+    }
+    return 0;
+}
+
+void LiveTree::walk_directory(Walking& walking, Node* dir) {
+    if (closing_.load() || walking.overrun.load() || state_.load() == TreeState::kPoisoned) return;
+    if (walking.progress != nullptr && walking.progress->cancel.load()) return;
+    const std::string path = path_of(dir);
+    const int opened = open_directory(root_fd_.get(), path);
+    if (opened < 0) {
+        dir->dir->listing = Listing::kFailed;
+        dir->error = -opened;
+        if (opened == -ENOENT || opened == -ENOTDIR || opened == -ELOOP) {
+            std::lock_guard<std::mutex> lock(walking.mutex);
+            walking.again.push_back(dir);
+        }
+        return;
+    }
+    const Descriptor fd(opened);
+    struct stat own;
+    if (::fstat(fd.get(), &own) != 0) return;
+    if (dir->parent == nullptr || static_cast<uint64_t>(own.st_dev) != dir->parent->facts.dev) {
+        if (const char* deaf = deaf_file_system(fd.get())) {
+            set_state(TreeState::kPoisoned, absolute_of(dir) + " is on " + deaf + ", which does not tell of changes");
+            return;
+        }
+    }
+    const bool swapped = static_cast<uint64_t>(own.st_ino) != dir->facts.ino ||
+                         static_cast<uint64_t>(own.st_dev) != dir->facts.dev;
+    if (swapped) {  // another directory since its stat: leave it to the examination that its events will cause
+        dir->dir->listing = Listing::kFailed;
+        dir->error = ENOENT;
+        std::lock_guard<std::mutex> lock(walking.mutex);
+        walking.again.push_back(dir);
+        return;
+    }
+    if (watch_directory(dir, fd.get()) != 0) return;
+    std::vector<Listed> names;
+    const int error = list_directory(fd.get(), &names);
+    if (error != 0) {
+        dir->dir->listing = Listing::kFailed;
+        dir->error = error;
+        return;
+    }
+    dir->dir->listing = Listing::kListed;
+    dir->error = 0;
+    if (walking.listed.fetch_add(names.size()) + names.size() > walking.most_listed) {
+        walking.overrun.store(true);
+        return;
+    }
+    bool rules = false;
+    for (const Listed& listed : names) rules = rules || decides_rules(listed.name);
+    dir->dir->rules = nullptr;
+    dir->dir->sources.clear();
+    if (rules) {
+        RulesFound found = read_rules(fd.get(), absolute_of(dir), false);
+        if (!found.rules->empty()) dir->dir->rules = found.rules;
+        dir->dir->sources = std::move(found.sources);
+    }
+    if (!dir->dir->sources.empty()) {
+        std::lock_guard<std::mutex> lock(index_mutex_);
+        sourced_.insert(dir);
+    }
+    const std::vector<ChainLink> chain = chain_of(dir);
+    IgnoreSwitches switches;
+    switches.hidden = true;
+    const std::string absolute = absolute_of(dir);
+    const std::string prefix = absolute == "/" ? absolute : absolute + "/";
+    std::vector<Node*> files, directories;
+    for (const Listed& listed : names) {
+        Kind kind = kind_of_type(listed.type);
+        struct stat st;
+        bool known = false;
+        const bool ignorable = kind == Kind::kFile || kind == Kind::kDirectory || kind == Kind::kOther;
+        const auto ignored = [&](bool is_dir) {
+            return ignorable && verdict(switches, chain, prefix + listed.name, is_dir) == Verdict::kIgnore;
+        };
+        bool want = false;
+        if (kind == Kind::kFile) want = !dir->dir->lazy && !ignored(false);
+        if (!want) {  // a wanted file is stat'ed when it is read
+            known = ::fstatat(fd.get(), listed.name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0;
+            if (!known && errno == ENOENT) continue;  // gone meanwhile; its event is in the queue
+            if (!known && kind == Kind::kOther) kind = Kind::kFile;
+            const int failed = known ? 0 : errno;
+            if (known) {
+                const Kind seen = kind_of(st.st_mode);
+                if (seen == Kind::kFile && kind != Kind::kFile) want = !dir->dir->lazy && !ignored(false);
+                kind = seen;
+            }
+            Node* node = add_child(dir, listed.name, kind);
+            node->error = failed;
+            if (known) take_stat(&node->facts, st);
+            if (!known) node->facts.error = failed;
+            if (kind == Kind::kDirectory && known) {
+                node->dir->lazy = dir->dir->lazy;
+                std::lock_guard<std::mutex> lock(index_mutex_);
+                by_inode_[node->facts.dev][node->facts.ino] = node;
+            }
+            if (kind == Kind::kDirectory) {
+                if (known && listed.name != ".git" && !ignored(true)) directories.push_back(node);
+                continue;
+            }
+            if (!want || !known) continue;
+            node->want = true;
+            files.push_back(node);
+            continue;
+        }
+        Node* node = add_child(dir, listed.name, kind);
+        node->want = true;
+        files.push_back(node);
+    }
+    if (walking.progress != nullptr) {
+        walking.progress->directories.fetch_add(1, std::memory_order_relaxed);
+        walking.progress->total_files.fetch_add(files.size(), std::memory_order_relaxed);
+    }
+    for (Node* child : directories) {
+        walking.gang.add([this, &walking, child] { walk_directory(walking, child); });
+    }
+    for (size_t at = kBatch; at < files.size(); at += kBatch) {
+        std::vector<Node*> batch(files.begin() + static_cast<std::ptrdiff_t>(at),
+                                 files.begin() + static_cast<std::ptrdiff_t>(std::min(at + kBatch, files.size())));
+        walking.gang.add([this, &walking, path, batch] { read_files(walking, path, batch); });
+    }
+    for (size_t at = 0; at < std::min(kBatch, files.size()); at++) read_one(walking, fd.get(), files[at]);
+}
+
+void LiveTree::read_files(Walking& walking, const std::string& path, const std::vector<Node*>& files) {
+    const int opened = open_directory(root_fd_.get(), path);
+    if (opened < 0) {
+        for (Node* file : files) {
+            file->facts.content = nullptr;
+            file->facts.error = -opened;
+        }
+        std::lock_guard<std::mutex> lock(walking.mutex);
+        walking.again.insert(walking.again.end(), files.begin(), files.end());
+        return;
+    }
+    const Descriptor fd(opened);
+    for (Node* file : files) read_one(walking, fd.get(), file);
+}
+
+void LiveTree::read_one(Walking& walking, int dir_fd, Node* file) {
+    if (closing_.load() || (walking.progress != nullptr && walking.progress->cancel.load())) return;
+    static thread_local std::vector<uint8_t> bytes;
+    struct stat st;
+    bool beginning = false;
+    const int64_t begun = now_ns();
+    const int error = read_text(dir_fd, file->name.c_str(), walking.largest_file, &bytes, &st, &beginning);
+    rereads_.fetch_add(1, std::memory_order_relaxed);
+    uint64_t held = 0;
+    if (error == 0) {
+        take_stat(&file->facts, st);
+        file->facts.error = 0;
+        held = bytes.size();
+        file->facts.content = store_->put(std::move(bytes), false,
+                                          beginning ? static_cast<uint64_t>(st.st_size) : Store::kAsRaw);
+        bytes = std::vector<uint8_t>();
+    } else {
+        file->facts.content = nullptr;
+        file->facts.error = error == EFBIG ? 0 : error;
+        if (::fstatat(dir_fd, file->name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode)) {
+            std::lock_guard<std::mutex> lock(walking.mutex);
+            walking.again.push_back(file);
+            return;
+        }
+        take_stat(&file->facts, st);
+    }
+    // A ctime in the future (a stepped clock) keeps a file racy, which costs a read now and then and nothing else.
+    file->racy = file->facts.ctime_ns + kTickNs > begun;
+    if (file->facts.nlink > 1 && !file->laid) {
+        std::lock_guard<std::mutex> lock(walking.mutex);
+        walking.linked.insert(file->facts.ino);
+    }
+    const bool young = !file->laid && !file->told && file->facts.ctime_ns + 2000000000 > begun;
+    const bool linked = file->facts.nlink > 1;
+    const bool survivor = !linked && (file->unsettled & kLinked) != 0;
+    settle(file, static_cast<uint8_t>((linked ? kLinked : 0) | (young ? kYoung : 0) | (survivor ? kSurvivor : 0)),
+           linked ? 0 : kLinked);
+    if (walking.progress != nullptr) {
+        walking.progress->files.fetch_add(1, std::memory_order_relaxed);
+        walking.progress->bytes.fetch_add(held, std::memory_order_relaxed);
+    }
+}
+
+void LiveTree::run_reads(Walking& walking, const std::unordered_set<Node*>& reads) {
+    std::unordered_map<Node*, std::vector<Node*>> by_directory;
+    for (Node* file : reads) {
+        if (attached(file)) by_directory[file->parent].push_back(file);
+    }
+    for (auto& [dir, files] : by_directory) {
+        const std::string path = path_of(dir);
+        for (size_t at = 0; at < files.size(); at += kBatch) {
+            std::vector<Node*> batch(files.begin() + static_cast<std::ptrdiff_t>(at),
+                                     files.begin() + static_cast<std::ptrdiff_t>(std::min(at + kBatch, files.size())));
+            walking.gang.add([this, &walking, path, batch] { read_files(walking, path, batch); });
+        }
+    }
+}
+
+}  // namespace curserve

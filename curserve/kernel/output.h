@@ -1,0 +1,143 @@
+// output.h: where printed bytes go, and the little writer printers use.
+//
+// In: bytes. Out: the same bytes in chunks, to an Output. Invariant: `count` is what this file printed so far, buffered
+// bytes included. Knows numbers and styles (escape sequences), no files, no threads.
+#ifndef CURSERVE_OUTPUT_H
+#define CURSERVE_OUTPUT_H
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <string_view>
+
+#include "spec.h"
+
+namespace curserve {
+
+// Where printed bytes go. append() returns false when nobody wants more (client gone): stop.
+class Output {
+  public:
+    virtual ~Output() = default;
+    virtual bool append(const void* data, size_t size) = 0;
+    virtual uint64_t written() const = 0;  // bytes appended so far for this file
+};
+
+// Gathers small writes. flush() before the last look at the Output.
+class Writer {
+  public:
+    explicit Writer(Output& out) : out_(out) {}
+    Writer(const Writer&) = delete;
+    Writer& operator=(const Writer&) = delete;
+
+    void put(std::string_view bytes) {
+        if (bytes.size() > room_ - used_) {
+            flush();
+            if (bytes.size() >= kSize) {
+                send(bytes.data(), bytes.size());
+                return;
+            }
+            if (buffer_ == nullptr) {  // most files print nothing and need none
+                buffer_.reset(new char[kSize]);
+                room_ = kSize;
+            }
+        }
+        if (bytes.empty()) return;
+        memcpy(buffer_.get() + used_, bytes.data(), bytes.size());
+        used_ += bytes.size();
+    }
+    void put(char byte) { put(std::string_view(&byte, 1)); }
+    void put(const uint8_t* text, size_t from, size_t to) {
+        put(std::string_view(reinterpret_cast<const char*>(text) + from, to - from));
+    }
+    void number(uint64_t n) {
+        char digits[20];
+        size_t at = sizeof digits;
+        for (; n >= 100; n /= 100) {
+            const uint64_t pair = n % 100;
+            digits[--at] = static_cast<char>('0' + pair % 10);
+            digits[--at] = static_cast<char>('0' + pair / 10);
+        }
+        digits[--at] = static_cast<char>('0' + n % 10);
+        if (n >= 10) digits[--at] = static_cast<char>('0' + n / 10);
+        put(std::string_view(digits + at, sizeof digits - at));
+    }
+    void flush() {
+        if (used_ == 0) return;
+        const size_t size = used_;
+        used_ = 0;
+        send(buffer_.get(), size);
+    }
+    // Bytes printed without escape sequences, which ripgrep does not count; and with them.
+    uint64_t count() const { return sent_ + used_ - escapes_; }
+    uint64_t total() const { return sent_ + used_; }
+    bool stopped() const { return stopped_; }
+
+    // The escape sequences of termcolor: a reset first, then attributes, then colours.
+    void begin_style(const cs_style& style);
+    void reset_style() { escape("\x1b[0m"); }
+    // A piece in a style. A style without anything in it still resets before and after, as ripgrep's does.
+    void styled(const cs_style& style, bool color, std::string_view bytes) {
+        if (!color) {
+            put(bytes);
+            return;
+        }
+        begin_style(style);
+        put(bytes);
+        reset_style();
+    }
+    static bool is_plain(const cs_style& style) {
+        return style.fg.kind == CS_COLOR_NONE && style.bg.kind == CS_COLOR_NONE && !style.bold && !style.intense &&
+               !style.underline && !style.italic;
+    }
+
+  private:
+    static constexpr size_t kSize = 16384;
+    void send(const char* data, size_t size) {
+        sent_ += size;
+        if (!stopped_ && !out_.append(data, size)) stopped_ = true;
+    }
+    void escape(std::string_view bytes) {
+        escapes_ += bytes.size();
+        put(bytes);
+    }
+    void put_color(const cs_color& color, bool background, bool intense);
+
+    Output& out_;
+    size_t used_ = 0, room_ = 0;
+    uint64_t sent_ = 0, escapes_ = 0;
+    bool stopped_ = false;
+    std::unique_ptr<char[]> buffer_;
+};
+
+inline void Writer::put_color(const cs_color& color, bool background, bool intense) {
+    if (color.kind == CS_COLOR_NONE) return;
+    const uint64_t before = total();
+    put(background ? "\x1b[4" : "\x1b[3");
+    if (color.kind == CS_COLOR_NAMED && !intense) {
+        put(static_cast<char>('0' + color.r));
+    } else if (color.kind == CS_COLOR_RGB) {
+        put("8;2;");
+        number(color.r);
+        put(';');
+        number(color.g);
+        put(';');
+        number(color.b);
+    } else {
+        put("8;5;");
+        number(color.kind == CS_COLOR_NAMED ? color.r + 8u : color.r);
+    }
+    put('m');
+    escapes_ += total() - before;
+}
+
+inline void Writer::begin_style(const cs_style& style) {
+    escape("\x1b[0m");
+    if (style.bold) escape("\x1b[1m");
+    if (style.italic) escape("\x1b[3m");
+    if (style.underline) escape("\x1b[4m");
+    put_color(style.fg, false, style.intense != 0);
+    put_color(style.bg, true, style.intense != 0);
+}
+
+}  // namespace curserve
+#endif

@@ -1,0 +1,120 @@
+#include "reply.h"
+
+#include <cerrno>
+#include <cstring>
+#include <poll.h>
+#include <sys/socket.h>
+
+namespace curserve {
+
+namespace {
+cs_wire_head head_of(uint16_t type, size_t size) {
+    return cs_wire_head{CS_WIRE_MAGIC, CS_WIRE_VERSION, type, static_cast<uint32_t>(size)};
+}
+}  // namespace
+
+Reply::Reply(int fd) : fd_(fd) { buffer_.reserve(4096); }
+
+bool Reply::frame_bytes(uint16_t type, const void* data, size_t size) {
+    if (gone_) return false;
+    const auto* from = static_cast<const uint8_t*>(data);
+    bytes_ += size;
+    while (size > 0) {
+        if (frame_at_ != kNoFrame && frame_type_ != type) close_frame();
+        if (buffer_.size() >= kBuffer && !flush()) return false;
+        if (frame_at_ == kNoFrame) {
+            frame_at_ = buffer_.size();
+            frame_type_ = type;
+            buffer_.resize(buffer_.size() + sizeof(cs_wire_head));
+        }
+        // A frame never outgrows the buffer, which is below CS_WIRE_MAX_REPLY.
+        size_t take = size < kBuffer ? size : kBuffer;
+        if (buffer_.size() + take > kBuffer + sizeof(cs_wire_head)) take = kBuffer + sizeof(cs_wire_head) - buffer_.size();
+        if (take == 0) {
+            if (!flush()) return false;
+            continue;
+        }
+        buffer_.insert(buffer_.end(), from, from + take);
+        from += take;
+        size -= take;
+    }
+    return true;
+}
+
+void Reply::close_frame() {
+    if (frame_at_ == kNoFrame) return;
+    const cs_wire_head head = head_of(frame_type_, buffer_.size() - frame_at_ - sizeof(cs_wire_head));
+    std::memcpy(buffer_.data() + frame_at_, &head, sizeof head);
+    frame_at_ = kNoFrame;
+}
+
+bool Reply::flush() {
+    close_frame();
+    if (buffer_.empty()) return !gone_;
+    const bool ok = send_all(buffer_.data(), buffer_.size());
+    buffer_.clear();
+    return ok;
+}
+
+bool Reply::send_all(const uint8_t* data, size_t size) {
+    while (size > 0 && !gone_) {
+        const ssize_t n = ::send(fd_, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n > 0) {
+            sent_any_ = true;
+            data += n;
+            size -= static_cast<size_t>(n);
+        } else if (n < 0 && errno == EINTR) {
+            continue;
+        } else if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+            pollfd wait{fd_, POLLOUT, 0};
+            const int ready = ::poll(&wait, 1, kPatienceMs);
+            if (ready == 0 || (ready < 0 && errno != EINTR)) gone_ = true;
+        } else {
+            gone_ = true;
+        }
+    }
+    return !gone_;
+}
+
+bool Reply::exit(const cs_wire_exit& last) {
+    close_frame();
+    const cs_wire_head head = head_of(CS_WIRE_EXIT, sizeof last);
+    const auto* h = reinterpret_cast<const uint8_t*>(&head);
+    const auto* p = reinterpret_cast<const uint8_t*>(&last);
+    buffer_.insert(buffer_.end(), h, h + sizeof head);
+    buffer_.insert(buffer_.end(), p, p + sizeof last);
+    return flush();
+}
+
+bool Reply::broken_pipe_exit(uint32_t code) {
+    close_frame();
+    const cs_wire_head head = head_of(CS_WIRE_PIPE, sizeof code);
+    const auto* h = reinterpret_cast<const uint8_t*>(&head);
+    const auto* c = reinterpret_cast<const uint8_t*>(&code);
+    buffer_.insert(buffer_.end(), h, h + sizeof head);
+    buffer_.insert(buffer_.end(), c, c + sizeof code);
+    return !gone_;
+}
+
+void Reply::decline(const char* reason) {
+    buffer_.clear();
+    frame_at_ = kNoFrame;
+    if (sent_any_ || gone_) return;
+    size_t size = std::strlen(reason);
+    if (size > CS_WIRE_MAX_REASON) size = CS_WIRE_MAX_REASON;
+    const cs_wire_head head = head_of(CS_WIRE_DECLINE, size);
+    const auto* h = reinterpret_cast<const uint8_t*>(&head);
+    const auto* r = reinterpret_cast<const uint8_t*>(reason);
+    buffer_.insert(buffer_.end(), h, h + sizeof head);
+    buffer_.insert(buffer_.end(), r, r + size);
+    flush();
+}
+
+bool Reply::hung_up() {
+    if (gone_) return true;
+    pollfd ask{fd_, POLLRDHUP, 0};
+    if (::poll(&ask, 1, 0) > 0 && (ask.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0) gone_ = true;
+    return gone_;
+}
+
+}  // namespace curserve

@@ -1,0 +1,53 @@
+// reply.h: the frames that answer one client.
+//
+// In: bytes for stdout or stderr, then an exit code or a decline. Out: frames on the client's socket, through one large
+// buffer, so that a short answer leaves in a single send together with its EXIT. Invariant: once any byte was sent, no
+// DECLINE follows. Waits for a slow client at most kPatience without progress, then gives it up. Used by one thread at
+// a time.
+#ifndef CURSERVE_REPLY_H
+#define CURSERVE_REPLY_H
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "../../shims/wire.h"
+
+namespace curserve {
+
+class Reply {
+  public:
+    explicit Reply(int fd);
+    // Both false when the client is gone: stop working for it.
+    bool out(const void* data, size_t size) { return frame_bytes(CS_WIRE_STDOUT, data, size); }
+    bool err(const void* data, size_t size) { return frame_bytes(CS_WIRE_STDERR, data, size); }
+    bool exit(const cs_wire_exit& last);
+    // The exit code of a client whose stdout loses its reader from here on (0 unless told otherwise).
+    bool broken_pipe_exit(uint32_t code);
+    // Only before anything was sent; what was buffered is dropped.
+    void decline(const char* reason);
+    bool sent_any() const { return sent_any_; }
+    bool gone() const { return gone_; }
+    // True when the client hung up, asked of the socket itself: for long searches that print nothing.
+    bool hung_up();
+    uint64_t bytes() const { return bytes_; }
+
+  private:
+    static constexpr size_t kBuffer = 256 * 1024;
+    static constexpr int kPatienceMs = 30'000;  // arbitrary: longer than any pager's pause is not wanted in RAM
+
+    bool frame_bytes(uint16_t type, const void* data, size_t size);
+    void close_frame();
+    bool flush();
+    bool send_all(const uint8_t* data, size_t size);
+
+    int fd_;
+    std::vector<uint8_t> buffer_;
+    size_t frame_at_ = kNoFrame;  // where the open frame's head lies in buffer_
+    uint16_t frame_type_ = 0;
+    bool sent_any_ = false, gone_ = false;
+    uint64_t bytes_ = 0;
+    static constexpr size_t kNoFrame = static_cast<size_t>(-1);
+};
+
+}  // namespace curserve
+#endif

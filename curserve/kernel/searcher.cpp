@@ -1,0 +1,441 @@
+// searcher.cpp: see searcher.h. Chooses ripgrep's way of searching a file (windows of a read file, a mapped file, the
+// whole of it for multi-line patterns) and its printer, and runs one with the other.
+#include "searcher.h"
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core.h"
+#include "decode.h"
+#include "json.h"
+#include "line_buffer.h"
+#include "printer.h"
+#include "sink.h"
+#include "summary.h"
+
+namespace curserve {
+namespace {
+
+Binary binary_rule(const SearchSpec& spec, bool named) {
+    if (spec.binary == CS_BINARY_TEXT || spec.line_terminator == CS_LINES_NUL) return Binary::kNone;
+    return named || spec.binary == CS_BINARY_SEARCH ? Binary::kConvert : Binary::kQuit;
+}
+
+// Mapped files are, unless there is something to decode or a mark to take away.
+bool searched_in_place(const SearchSpec& spec, const Content& content) {
+    if (!spec.mmap || spec.encoding > CS_ENCODING_NONE) return false;
+    return content.coding == Coding::kRaw || (spec.encoding == CS_ENCODING_NONE && content.coding == Coding::kUtf8Bom);
+}
+
+// A file's text as ripgrep searches it.
+struct Text {
+    const uint8_t* bytes = nullptr;
+    size_t size = 0;
+    size_t first_nul = kNone;
+    size_t peeked = 3;       // bytes that ripgrep's first read gives
+    bool mapped = false;     // searched in place
+    bool decoded = false;    // reads come in pieces of other sizes than 64 KiB
+    bool ascii = false;
+    std::vector<uint8_t> made;
+    const char* unsure = nullptr;
+};
+
+void use_made(Text* text) {
+    text->bytes = text->made.data();
+    text->size = text->made.size();
+    text->first_nul = find_byte(text->bytes, 0, text->size, 0);
+    text->decoded = true;
+}
+
+Text text_of(const SearchSpec& spec, const Content& content) {
+    Text text;
+    text.bytes = content.data.data();
+    text.size = content.data.size();
+    text.first_nul = content.first_nul == kNoNul ? kNone : static_cast<size_t>(content.first_nul);
+    text.ascii = content.ascii;
+    text.mapped = searched_in_place(spec, content);
+    if (spec.encoding == CS_ENCODING_OTHER) text.unsure = "encoding";
+    if (content.coding == Coding::kUtf16) {
+        text.decoded = true;
+        text.peeked = 0;
+        if (spec.encoding == CS_ENCODING_NONE) text.unsure = "encoding";
+        return text;  // the mark decides, whatever encoding was asked for
+    }
+    if (content.coding == Coding::kUtf8Bom && spec.encoding != CS_ENCODING_NONE) {
+        text.bytes += 3;
+        text.size -= 3;
+        if (text.first_nul != kNone) text.first_nul -= 3;
+        text.peeked = 0;
+    }
+    switch (spec.encoding) {
+        case CS_ENCODING_UTF8:
+            if (text.ascii || is_utf8(text.bytes, text.size)) {
+                text.decoded = true;
+                const bool mark = text.size >= 3 && memcmp(text.bytes, "\xef\xbb\xbf", 3) == 0;  // a second one
+                if (mark) {
+                    text.bytes += 3;
+                    text.size -= 3;
+                }
+                if (text.first_nul != kNone) text.first_nul = find_byte(text.bytes, 0, text.size, 0);
+                return text;
+            }
+            text.made = decode_utf8(text.bytes, text.size);
+            break;
+        case CS_ENCODING_UTF16LE: text.made = decode_utf16(text.bytes, text.size, false); break;
+        case CS_ENCODING_UTF16BE: text.made = decode_utf16(text.bytes, text.size, true); break;
+        case CS_ENCODING_LATIN1:
+            text.decoded = true;
+            if (text.ascii) return text;
+            text.made = decode_latin1(text.bytes, text.size);
+            break;
+        default: return text;
+    }
+    use_made(&text);
+    text.ascii = text.ascii && std::all_of(text.made.begin(), text.made.end(), [](uint8_t b) { return b < 0x80; });
+    return text;
+}
+
+// A file that is read: window after window.
+void search_windows(const Job& job, Text& text, Sink& sink, FileResult* result) {
+    if (job.binary == Binary::kConvert && text.first_nul != kNone) {
+        text.made.assign(text.bytes, text.bytes + text.size);
+        std::replace(text.made.begin(), text.made.end(), uint8_t{0}, job.terminator.byte);
+        text.bytes = text.made.data();
+    }
+    Core core(job, sink, text.bytes, text.size, false);
+    LineBuffer buffer(text.bytes, text.size, job.terminator.byte, job.binary, text.first_nul, text.peeked);
+    for (;;) {
+        const bool already_binary = buffer.found_binary();
+        const size_t old_start = buffer.start(), old_end = buffer.end();
+        const size_t next = core.roll(old_start, old_end);
+        buffer.consume_to(next);
+        const bool more = buffer.fill();
+        if (!already_binary && buffer.found_binary() && !sink.binary_data(buffer.binary_offset())) break;
+        if (!more || (buffer.found_binary() && job.binary == Binary::kQuit)) break;
+        if (next == old_start && buffer.end() == old_end) {
+            buffer.consume_to(old_end);  // nothing but context that nobody needs any more
+            break;
+        }
+        if (!core.match_by_line(buffer.start(), buffer.end())) {
+            buffer.consume_to(core.pos());
+            break;
+        }
+    }
+    result->grew_buffer = buffer.grew();
+    const bool late_nul = job.binary != Binary::kNone && text.first_nul != kNone && text.first_nul >= kBufferBytes / 2;
+    const bool late_stop = job.spec.has_max_count && job.spec.after_context > 0 && text.size >= kBufferBytes;
+    result->minds_buffer = late_nul || late_stop;
+    sink.finish(buffer.start(), buffer.found_binary() ? static_cast<int64_t>(buffer.binary_offset()) : -1);
+}
+
+uint64_t bytes_of_slice(const Core& core) {
+    const int64_t binary = core.binary_offset();
+    return binary >= 0 && static_cast<size_t>(binary) < core.pos() ? static_cast<uint64_t>(binary) : core.pos();
+}
+
+// A mapped file: one window, and NULs are looked for at its head and in the lines that are printed.
+void search_slice(const Job& job, const Text& text, Sink& sink) {
+    Core core(job, sink, text.bytes, text.size, true);
+    if (!core.detect_binary({0, std::min(text.size, kBufferBytes)})) {
+        while (core.pos() < text.size && core.match_by_line(0, text.size)) {
+        }
+    }
+    sink.finish(bytes_of_slice(core), core.binary_offset());
+}
+
+// -U with a pattern that may match a line terminator.
+class MultiLineSearch {
+  public:
+    MultiLineSearch(const Job& job, const Text& text, Sink& sink)
+        : job_(job), text_(text.bytes), size_(text.size), sink_(sink), core_(job, sink, text.bytes, text.size, true) {}
+
+    void run() {
+        if (!core_.detect_binary({0, std::min(size_, kBufferBytes)})) search();
+        sink_.finish(bytes_of_slice(core_), core_.binary_offset());
+    }
+
+  private:
+    void search() {
+        bool going = true;
+        while (core_.pos() < size_ && going) going = job_.spec.invert_match ? step_inverted() : step();
+        if (!going) return;
+        if (pending_) {
+            const Span last = *pending_;
+            pending_.reset();
+            if (context_before(last)) matched(last);
+        }
+        if (job_.spec.passthru) {
+            core_.other_context(size_);
+        } else {
+            core_.after_context(size_);
+        }
+    }
+
+    // Matches whose lines touch are sunk together, so a match waits until the next one is known.
+    bool step() {
+        Span match;
+        if (!find(&match)) {
+            core_.set_pos(size_);
+            return true;
+        }
+        advance(match);
+        const Span lines = locate_lines(text_, size_, job_.terminator.byte, match);
+        if (!pending_) {
+            pending_ = lines;
+            return true;
+        }
+        if (pending_->end >= lines.start) {
+            pending_->end = lines.end;
+            return true;
+        }
+        const Span last = *pending_;
+        pending_ = lines;
+        return context_before(last) && matched(last);
+    }
+
+    bool step_inverted() {
+        Span match, unmatched;
+        if (find(&match)) {
+            const Span lines = locate_lines(text_, size_, job_.terminator.byte, match);
+            unmatched = {core_.pos(), lines.start};
+            advance(lines);
+        } else {
+            unmatched = {core_.pos(), size_};
+            core_.set_pos(size_);
+        }
+        if (unmatched.start >= unmatched.end) return true;
+        if (!context_before(unmatched)) return false;
+        LineStep step(job_.terminator.byte, unmatched.start, unmatched.end);
+        Span line;
+        while (step.next(text_, &line)) {
+            if (!matched(line)) return false;
+        }
+        return true;
+    }
+
+    // What lies before the position is not seen, not even by look-behind: ripgrep's way.
+    bool find(Span* match) {
+        if (core_.at_limit()) return false;
+        const size_t pos = core_.pos();
+        *match = job_.matcher.find(text_ + pos, size_ - pos, 0, job_.ascii, job_.scratch, nullptr);
+        if (match->start == kNone) return false;
+        core_.count_match();
+        match->start += pos;
+        match->end += pos;
+        return true;
+    }
+
+    void advance(Span match) {
+        const bool step = match.start == match.end && match.end < size_;
+        core_.set_pos(match.end + (step ? 1 : 0));
+    }
+
+    bool matched(Span lines) { return lines.start < lines.end && core_.sink_matched(lines); }
+
+    bool context_before(Span lines) {
+        if (job_.spec.passthru) return core_.other_context(lines.start);
+        return core_.after_context(lines.start) && core_.before_context(lines.start);
+    }
+
+    const Job& job_;
+    const uint8_t* text_;
+    size_t size_;
+    Sink& sink_;
+    Core core_;
+    std::optional<Span> pending_;
+};
+
+// Holds output back until it is known to be right.
+class Held : public Output {
+  public:
+    bool append(const void* data, size_t size) override {
+        text.append(static_cast<const char*>(data), size);
+        return true;
+    }
+    uint64_t written() const override { return text.size(); }
+    std::string text;
+};
+
+void run(const Job& job, Text& text, Sink& sink, FileResult* result) {
+    if (job.multi_line) {
+        MultiLineSearch(job, text, sink).run();
+    } else if (text.mapped) {
+        search_slice(job, text, sink);
+    } else {
+        search_windows(job, text, sink, result);
+    }
+}
+
+// Whether the windows of a decoded text are anybody's guess: ripgrep decodes in pieces of 8 KiB of the source, so where
+// they end depends on its bytes. Not when the first NUL is in the first piece, and that is all of the first window.
+bool windows_unknown(const Job& job, const Text& text) {
+    constexpr size_t kSurelyFirst = 4000;  // bytes that no more than 8 KiB of any source decode to
+    if (!text.decoded || text.first_nul == kNone || job.binary == Binary::kNone || job.multi_line) return false;
+    // Without a mark the first read is what three bytes decode to, at most nine.
+    const size_t head = text.peeked == 0 ? 0 : std::min<size_t>(text.size, 9);
+    return text.first_nul >= kSurelyFirst || find_byte(text.bytes, 0, head, job.terminator.byte) != kNone ||
+           text.first_nul < head;
+}
+
+}  // namespace
+
+bool needs_whole(const SearchSpec& spec, const Matcher& matcher, const Content& content, bool named) {
+    if (content.whole) return false;
+    if (matcher.spec().multi_line || content.first_nul == kNoNul || content.coding == Coding::kUtf16) return true;
+    const bool windows = !(spec.mmap && spec.encoding <= CS_ENCODING_NONE);
+    return !(windows && binary_rule(spec, named) == Binary::kQuit && spec.encoding <= CS_ENCODING_NONE);
+}
+
+FileResult search_content(const SearchSpec& spec, const Matcher& matcher, const Content& content, std::string_view path,
+                          bool named, Scratch& scratch, Output& output, const std::vector<ByteRange>* ranges) {
+    FileResult result;
+    Text text = text_of(spec, content);
+    const bool multi_line = matcher.spec().multi_line;
+    // Ranges are of the content's own bytes and of lines that end with '\n'.
+    const bool same = text.bytes == content.data.data() && text.first_nul == kNone;
+    if (!same || spec.line_terminator == CS_LINES_NUL) ranges = nullptr;
+    const Job job{spec,       matcher,    scratch, Terminator::of(spec), binary_rule(spec, named), multi_line,
+                  text.ascii, ranges};
+    if (windows_unknown(job, text)) text.unsure = "decoded_binary";
+    if (!content.whole && needs_whole(spec, matcher, content, named)) text.unsure = "not_whole";
+    if (text.unsure != nullptr) {
+        result.unsure = text.unsure;
+        return result;
+    }
+
+    std::string separated;
+    if (spec.has_path_separator && spec.mode != CS_MODE_JSON) {
+        separated.assign(path);
+        std::replace(separated.begin(), separated.end(), '/', static_cast<char>(spec.path_separator));
+        path = separated;
+    }
+    Held held;
+    const bool clusters = spec.max_columns_preview && spec.has_max_columns && (!text.ascii || spec.has_replacement);
+    const bool hold = clusters || (spec.mode == CS_MODE_JSON && job.multi_line);
+    Writer out(hold ? held : output);
+    const auto search = [&](Sink& sink) {
+        run(job, text, sink, &result);
+        result.matched = sink.has_match();
+        result.with_match = sink.searched_with_match;
+        result.matches = sink.matches;
+        result.matched_lines = sink.matched_lines;
+        result.bytes_searched = sink.bytes_searched;
+        result.bytes_printed = sink.bytes_printed;
+        result.unsure = sink.unsure;
+        result.separate = spec.single_threaded ? sink.printed_lines : out.total() > 0;
+    };
+    if (!spec.quiet && spec.mode == CS_MODE_STANDARD) {
+        StandardPrinter printer(job, spec.with_filename ? path : std::string_view(), out);
+        search(printer);
+    } else if (!spec.quiet && spec.mode == CS_MODE_JSON) {
+        JsonPrinter printer(job, path, out);
+        search(printer);
+    } else {
+        SummaryPrinter printer(job, path, out);
+        search(printer);
+    }
+    if (result.unsure != nullptr) {
+        const char* unsure = result.unsure;
+        result = FileResult();
+        result.unsure = unsure;
+        return result;
+    }
+    out.flush();
+    result.printed = out.total() > 0;
+    result.stopped = out.stopped();
+    if (hold && !held.text.empty()) result.stopped = !output.append(held.text.data(), held.text.size());
+    return result;
+}
+
+bool may_skip_unmatched(const SearchSpec& spec) {
+    if (spec.invert_match || spec.passthru || spec.mode == CS_MODE_FILES_WITHOUT_MATCH) return false;
+    const bool counts = spec.mode == CS_MODE_COUNT || spec.mode == CS_MODE_COUNT_MATCHES;
+    return spec.quiet || !counts || !spec.include_zero;
+}
+
+uint64_t bytes_searched_without_match(const SearchSpec& spec, const Matcher& matcher, const Content& content,
+                                      bool named) {
+    const bool plain = spec.encoding <= CS_ENCODING_NONE;
+    const Binary binary = binary_rule(spec, named);
+    if (content.coding == Coding::kUtf16 ? spec.encoding == CS_ENCODING_NONE : !plain) return kUnsureBytes;
+    const size_t mark = content.coding == Coding::kUtf8Bom && spec.encoding != CS_ENCODING_NONE ? 3 : 0;
+    const size_t size = content.data.size() - mark;
+    if (content.first_nul == kNoNul || binary == Binary::kNone) return content.whole ? size : kUnsureBytes;
+    const size_t first_nul = static_cast<size_t>(content.first_nul) - mark;
+    if (matcher.spec().multi_line || searched_in_place(spec, content)) {
+        if (!content.whole) return kUnsureBytes;
+        if (first_nul >= kBufferBytes) return size;
+        return binary == Binary::kQuit ? 0 : first_nul;
+    }
+    if (content.coding == Coding::kUtf16) return kUnsureBytes;
+    if (binary == Binary::kConvert) return content.whole ? size : kUnsureBytes;
+    const uint8_t term = Terminator::of(spec).byte;
+    LineBuffer buffer(content.data.data() + mark, size, term, binary, first_nul, mark != 0 ? 0 : 3);
+    const uint64_t context = std::max(spec.before_context, spec.after_context);
+    size_t start = 0, end = 0;
+    for (;;) {
+        start = context == 0 ? end : preceding_lines(content.data.data() + mark, start, end, term, spec.before_context);
+        buffer.consume_to(start);
+        if (!buffer.fill() || buffer.found_binary()) return buffer.start();
+        end = buffer.end();
+    }
+}
+
+void print_between(const SearchSpec& spec, Output& output) {
+    if (spec.quiet || spec.mode != CS_MODE_STANDARD) return;
+    Writer out(output);
+    if (!spec.heading) {
+        if (spec.before_context == 0 && spec.after_context == 0) return;
+        if (!spec.has_context_separator) return;
+        out.put(std::string_view(spec.context_separator, spec.context_separator_size));
+    }
+    // With several threads it is the writer of buffers that separates, and it knows no line terminators.
+    out.put(spec.single_threaded ? Terminator::of(spec).bytes() : std::string_view("\n"));
+    out.flush();
+}
+
+void print_end(const SearchSpec& spec, const Totals& totals, Output& output) {
+    if (!spec.stats) return;
+    Writer out(output);
+    const auto field = [&](std::string_view name, uint64_t n) {
+        out.put(name);
+        out.number(n);
+    };
+    if (spec.mode == CS_MODE_JSON) {
+        out.put("{\"data\":{\"elapsed_total\":");
+        put_json_duration(out, totals.total_ns, true);
+        field(",\"stats\":{\"bytes_printed\":", totals.bytes_printed);
+        field(",\"bytes_searched\":", totals.bytes_searched);
+        out.put(",\"elapsed\":");
+        put_json_duration(out, totals.search_ns, true);
+        field(",\"matched_lines\":", totals.matched_lines);
+        field(",\"matches\":", totals.matches);
+        field(",\"searches\":", totals.searches);
+        field(",\"searches_with_match\":", totals.searches_with_match);
+        out.put("}},\"type\":\"summary\"}\n");
+        out.flush();
+        return;
+    }
+    // The statistics go through the writer of buffers, too, which separates them as if they were a file's output.
+    if (!spec.single_threaded && totals.printed) print_between(spec, output);
+    const auto line = [&](uint64_t n, std::string_view what) {
+        out.number(n);
+        out.put(what);
+    };
+    out.put('\n');
+    line(totals.matches, " matches\n");
+    line(totals.matched_lines, " matched lines\n");
+    line(totals.searches_with_match, " files contained matches\n");
+    line(totals.searches, " files searched\n");
+    line(totals.bytes_printed, " bytes printed\n");
+    line(totals.bytes_searched, " bytes searched\n");
+    put_seconds(out, totals.search_ns);
+    out.put(" seconds spent searching\n");
+    put_seconds(out, totals.total_ns);
+    out.put(" seconds total\n");
+    out.flush();
+}
+
+}  // namespace curserve

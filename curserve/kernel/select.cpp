@@ -1,0 +1,257 @@
+// select.cpp: see select.h. One depth-first pass over the positions of a Shape per starting point; an ignored directory
+// is stepped over as a whole.
+//
+// Order of judgement, as in ripgrep 15.2.0 (crates/ignore/src/{dir,walk}.rs): overrides decide alone; then ignore files
+// (RuleStack), global excludes, --ignore-file; then types; then hidden, which any whitelist above beats; then size.
+// What is named on the command line is not judged at all.
+#include "select.h"
+
+#include <algorithm>
+#include <list>
+#include <mutex>
+
+#include "glob.h"
+#include "rule_stack.h"
+
+namespace curserve {
+
+class SelectionCache {
+  public:
+    struct Key {
+        uint64_t filter, global, generation;  // generation: 0 unless the filter looks at sizes
+        std::vector<Start> starts;
+        bool operator==(const Key& o) const {
+            return filter == o.filter && global == o.global && generation == o.generation &&
+                   std::equal(starts.begin(), starts.end(), o.starts.begin(), o.starts.end(),
+                              [](const Start& a, const Start& b) {
+                                  return a.position == b.position && a.implicit == b.implicit && a.typed == b.typed;
+                              });
+        }
+    };
+    static constexpr size_t kKept = 32;  // selections per shape, least recently used out first (arbitrary)
+
+    SelectionRef find(const Key& key) {
+        std::lock_guard<std::mutex> lock(mutex_);
+        for (auto it = kept_.begin(); it != kept_.end(); ++it) {
+            if (!(it->first == key)) continue;
+            kept_.splice(kept_.begin(), kept_, it);
+            return kept_.front().second;
+        }
+        return nullptr;
+    }
+    void keep(Key key, SelectionRef selection) {
+        std::lock_guard<std::mutex> lock(mutex_);
+        kept_.emplace_front(std::move(key), std::move(selection));
+        if (kept_.size() > kKept) kept_.pop_back();
+    }
+
+  private:
+    std::mutex mutex_;
+    std::list<std::pair<Key, SelectionRef>> kept_;
+};
+
+Shape::Shape() : selections(std::make_unique<SelectionCache>()) {}
+Shape::~Shape() = default;
+
+namespace {
+
+// Where a walk from `start` puts what it finds: what comes before the path relative to the start.
+std::string walked_prefix(const Start& start) {
+    if (start.implicit) return "./";
+    if (start.typed.empty() || start.typed.back() == '/') return start.typed;
+    return start.typed + "/";
+}
+
+// Bytes under the start's own name in the paths of a Shape.
+size_t prefix_length(const Shape& shape, Position start) { return start == 0 ? 0 : shape.path(start).size() + 1; }
+
+class Walk {
+  public:
+    Walk(const View& view, const Filter& filter, const IgnoreRules* global, Selection* out)
+        : view_(view), shape_(*view.shape), filter_(filter), out_(out) {
+        absolute_ = shape_.root == "/" ? "/" : shape_.root + "/";
+        root_length_ = absolute_.size();
+        if (global && !global->empty()) global_ = filter.fold_case ? global->folded().get() : global;
+        if (filter.switches.files)
+            for (const RulesRef& rules : filter.ignore_files) {
+                if (!rules) continue;
+                if (filter.ignore_messages && (rules->faulty() || rules->cut_short())) unsure("ignore_file_error");
+                // Their case counts even with --ignore-file-case-insensitive.
+                if (!rules->empty()) explicit_.push_back(rules.get());
+            }
+        needs_walked_ = filter.overrides || global_ || !explicit_.empty();
+    }
+
+    void run(const Start& start, uint32_t number) {
+        const Position top = start.position;
+        if (top >= shape_.size()) return unsure("no_such_path");
+        switch (shape_.kind[top]) {
+            case Kind::kFile: return out_->files.push_back({top, number});
+            case Kind::kDirectory: break;
+            case Kind::kSymlink: return unsure("symlink_argument");
+            default: return unsure("special_file");
+        }
+        // ripgrep strips "./" twice from paths but once from the directories of ignore files; what is left of ".//x" is
+        // an absolute path to it.
+        const std::string typed = start.typed + "/";
+        if (typed.compare(0, 4, "././") == 0 || start.typed.compare(0, 3, ".//") == 0)
+            return unsure("dotted_argument");
+        if (filter_.max_depth != 0 && !listed(top)) return;
+        RuleStack stack(filter_.switches, filter_.fold_case);
+        stack_ = &stack;
+        for (const auto& [directory, rules] : shape_.above)
+            if (rules) stack.enter(*rules, directory == "/" ? 1 : directory.size() + 1, true);
+        std::vector<Position> lineage;
+        for (Position p = top; p != 0; p = shape_.parent[p]) lineage.push_back(shape_.parent[p]);
+        std::for_each(lineage.rbegin(), lineage.rend(), [&](Position p) { enter(p, true); });
+        walked_ = walked_prefix(start);
+        walk(top, number);
+        if (stack.faulty_above() || (stack.faulty() && filter_.ignore_messages)) unsure("ignore_file_error");
+        if (stack.unknown()) unsure("relative_gitdir");
+    }
+
+  private:
+    struct Open {
+        Position end;
+        bool entered;  // it has rules of its own
+    };
+
+    void unsure(const char* why) {
+        out_->uncertain = true;
+        if (!out_->why_uncertain) out_->why_uncertain = why;
+    }
+
+    bool enter(Position p, bool above) {
+        const auto found = shape_.rules.find(p);
+        if (found == shape_.rules.end() || !found->second) return false;
+        stack_->enter(*found->second, root_length_ + (p == 0 ? 0 : shape_.path(p).size() + 1), above);
+        return true;
+    }
+
+    bool listed(Position p) {
+        if (shape_.listing[p] == Listing::kListed) return true;
+        if (shape_.listing[p] == Listing::kUnlisted) out_->unlisted.push_back(p);
+        else unsure("unreadable_directory");
+        return false;
+    }
+
+    void walk(Position top, uint32_t number) {
+        const size_t skip = prefix_length(shape_, top), walked_length = walked_.size();
+        std::vector<Open> open{{shape_.end[top], enter(top, false)}};
+        const Position end = filter_.max_depth == 0 ? top + 1 : shape_.end[top];
+        for (Position p = top + 1; p < end;) {
+            while (p >= open.back().end) {
+                if (open.back().entered) stack_->leave();
+                open.pop_back();
+            }
+            const Kind kind = shape_.kind[p];
+            if (kind != Kind::kFile && kind != Kind::kDirectory) {
+                // A link is neither followed nor searched; the rest (pipes, sockets, devices) is not searched.
+                if (kind == Kind::kSymlink && filter_.follow) unsure("follow");
+                ++p;
+                continue;
+            }
+            const bool is_dir = kind == Kind::kDirectory;
+            if (needs_walked_) {
+                walked_.resize(walked_length);
+                walked_ += shape_.path(p).substr(skip);
+            }
+            if (is_skipped(p, is_dir)) {
+                p = shape_.end[p];
+                continue;
+            }
+            if (!is_dir) {
+                if (filter_.max_filesize < 0 ||
+                    view_.facts(p).size_bytes <= static_cast<uint64_t>(filter_.max_filesize))
+                    out_->files.push_back({p, number});
+                ++p;
+                continue;
+            }
+            // open holds the directories from the start down to p's parent: p lies at depth open.size().
+            const bool too_deep = filter_.max_depth >= 0 && static_cast<int64_t>(open.size()) >= filter_.max_depth;
+            if (too_deep || !listed(p)) {
+                // One thread of ripgrep reads the ignore files there all the same, and complains about them.
+                if (too_deep && enter(p, false)) stack_->leave();
+                p = shape_.end[p];
+                continue;
+            }
+            open.push_back({shape_.end[p], enter(p, false)});
+            ++p;
+        }
+    }
+
+    bool is_skipped(Position p, bool is_dir) {
+        std::string_view from_base;
+        if (needs_walked_) from_base = stripped_of_base(walked_, filter_.cwd);
+        if (filter_.overrides) {
+            const Verdict v = filter_.overrides->matched(from_base, is_dir);
+            if (v != Verdict::kNone) return v == Verdict::kIgnore;
+        }
+        const std::string_view path = shape_.path(p), name = shape_.name(p);
+        Verdict v = rules_verdict(path, name, is_dir, from_base);
+        if (v == Verdict::kIgnore) return true;
+        if (filter_.types) {
+            const Verdict t = filter_.types->matched(name, is_dir);
+            if (t == Verdict::kIgnore) return true;
+            if (t == Verdict::kWhitelist) v = t;
+        }
+        return v == Verdict::kNone && !filter_.switches.hidden && is_hidden_name(name);
+    }
+
+    Verdict rules_verdict(std::string_view path, std::string_view name, bool is_dir, std::string_view from_base) {
+        Verdict v = Verdict::kNone;
+        if (!stack_->silent()) {
+            absolute_.resize(root_length_);
+            absolute_ += path;
+            v = stack_->verdict(subject_of(absolute_, absolute_.size() - name.size()), is_dir);
+        }
+        if (v == Verdict::kNone && global_ && stack_->any_git()) v = global_->matched(from_base, is_dir);
+        for (size_t i = explicit_.size(); v == Verdict::kNone && i-- > 0;) {
+            v = explicit_[i]->matched(stripped_of_base(walked_, filter_.ignore_files_base), is_dir);
+        }
+        return v;
+    }
+
+    const View& view_;
+    const Shape& shape_;
+    const Filter& filter_;
+    Selection* out_;
+    const IgnoreRules* global_ = nullptr;
+    std::vector<const IgnoreRules*> explicit_;
+    bool needs_walked_ = false;
+    RuleStack* stack_ = nullptr;
+    std::string absolute_, walked_;  // of the entry at hand
+    size_t root_length_ = 0;         // of what stays in absolute_
+};
+
+}  // namespace
+
+SelectionRef select(const ViewRef& view, const Filter& filter, const std::vector<Start>& starts) {
+    GlobalRules::Now global;
+    if (filter.global && filter.switches.global && filter.switches.vcs) global = filter.global->refresh();
+    SelectionCache::Key key{filter.id, global.version, filter.max_filesize >= 0 ? view->generation + 1 : 0, starts};
+    SelectionCache& cache = *view->shape->selections;
+    if (!global.unknown)
+        if (SelectionRef found = cache.find(key)) return found;
+    auto made = std::make_shared<Selection>();
+    if (global.unknown) {
+        made->uncertain = true;
+        made->why_uncertain = "global_excludes";
+        return made;
+    }
+    Walk walk(*view, filter, global.rules.get(), made.get());
+    for (uint32_t i = 0; i < starts.size(); ++i) walk.run(starts[i], i);
+    made->files.shrink_to_fit();
+    std::sort(made->unlisted.begin(), made->unlisted.end());
+    made->unlisted.erase(std::unique(made->unlisted.begin(), made->unlisted.end()), made->unlisted.end());
+    cache.keep(std::move(key), made);
+    return made;
+}
+
+std::string printed_path(const Shape& shape, const Start& start, Position file) {
+    if (file == start.position) return start.typed;
+    const std::string_view rest = shape.path(file).substr(prefix_length(shape, start.position));
+    return (start.implicit ? std::string() : walked_prefix(start)) + std::string(rest);
+}
+
+}  // namespace curserve

@@ -1,0 +1,134 @@
+"""Two answers to one search, ours and ripgrep's, and how they differ.
+
+In: Answers. Out: a line of text, or None where they are the same. Two liberties only: elapsed times are ours, and files
+may come in another order than in the answer of a ripgrep of several threads. Starts nothing; used by the tests, by
+`curserve verify` and by the daemon's shadow.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from curserve.args import parse
+from curserve.errors import Decline
+
+NEVER = rb"(?-u:\xFE\xFD\xFC\xFB)"
+"""A pattern that matches no file of ours. As one more alternative it changes no answer, but the way that ripgrep's
+engine takes to it: 15.2.0 gives wrong spans for `.abb|b` and its kin, whose last bytes it looks for first."""
+
+_ELAPSED = re.compile(
+    rb'"elapsed(?:_total)?":\{[^{}]*\}|^[0-9.]+ seconds(?= spent searching$| total$)',
+    re.MULTILINE,
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a search gave. reason: why it was declined, if it was; served is False for ripgrep's own answers."""
+
+    stdout: bytes
+    stderr: bytes
+    code: int
+    served: bool = False
+    reason: str | None = None
+
+
+def settled(output: bytes) -> bytes:
+    """The output with its elapsed times made equal: they are ours to have."""
+    return _ELAPSED.sub(b"<elapsed>", output)
+
+
+def difference(ours: Answer, real: Answer) -> str | None:
+    """How our answer differs from ripgrep's, in whatever order either met the files; None when it does not."""
+    if ours.code != real.code:
+        return f"exit code {ours.code}, ripgrep's {real.code}"
+    if sorted(ours.stderr.splitlines()) != sorted(real.stderr.splitlines()):
+        return f"stderr {ours.stderr[:500]!r}, ripgrep's {real.stderr[:500]!r}"
+    mine, theirs = settled(ours.stdout), settled(real.stdout)
+    if mine == theirs or same_lines(mine, theirs):
+        return None
+    return first_difference(mine, theirs)
+
+
+def unexplained(ours: Answer, argv: Sequence[bytes], ask: Callable[[Sequence[bytes]], Answer]) -> str | None:
+    """As `difference` from what ripgrep, asked by `ask`, says to argv; None also where ripgrep has two answers itself.
+
+    It has with a pattern more that never matches (see NEVER); and with several threads, whose buffers grow with the
+    longest line that each has met, which shows in how far a binary file is searched: then one thread's answer counts.
+    """
+    found = difference(ours, ask(argv))
+    if found is None:
+        return None
+    never = with_never(argv)
+    for other in ([b"-j1", *argv], *(() if never is None else (never, [b"-j1", *never]))):
+        if difference(ours, ask(other)) is None:
+            return None
+    return found
+
+
+def order_difference(ours: Answer, real: Answer, ordered: Answer) -> str | None:
+    """As above for answers with the same lines: ours must be in the order of `ordered`, ripgrep's answer with
+    --sort path, unless that has other lines (it uses one thread, which shows in places)."""
+    # One thread also ends some separators with NUL where several end them with a newline.
+    mine, theirs, sorted_out = (
+        settled(answer.stdout).replace(b"\0", b"\n") for answer in (ours, real, ordered)
+    )
+    if mine in (theirs, sorted_out) or not same_lines(sorted_out, theirs):
+        return None
+    return "order: " + first_difference(mine, sorted_out)
+
+
+def same_lines(mine: bytes, theirs: bytes) -> bool:
+    """True when both hold the same lines, equally often."""
+    return Counter(_pieces(mine)) == Counter(_pieces(theirs))
+
+
+def first_difference(mine: bytes, theirs: bytes) -> str:
+    """Words for what differs in two outputs that do."""
+    ours_only = list((Counter(_pieces(mine)) - Counter(_pieces(theirs))).elements())
+    theirs_only = list((Counter(_pieces(theirs)) - Counter(_pieces(mine))).elements())
+    if ours_only or theirs_only:
+        return f"only ours {_cut(ours_only)}, only ripgrep's {_cut(theirs_only)}"
+    for index, (a, b) in enumerate(zip(_pieces(mine), _pieces(theirs), strict=False)):
+        if a != b:
+            return f"line {index + 1}: ours {a[:200]!r}, ripgrep's {b[:200]!r}"
+    return "lengths differ"
+
+
+def with_never(argv: Sequence[bytes]) -> list[bytes] | None:
+    """The same search with NEVER as one more pattern; None where that cannot be said."""
+    words: list[bytes] = [_Word(word) for word in argv]
+    try:
+        low = parse(words)
+    except Decline:
+        return None
+    if not low.patterns:
+        if not low.positional:
+            return None
+        at = next((index for index, word in enumerate(words) if word is low.positional[0]), None)
+        if at is None:
+            return None
+        pattern = words.pop(at)
+        words[:0] = [b"-e", pattern]
+    return [b"-e", NEVER, *words]
+
+
+def may_be_sorted(argv: Sequence[bytes | str]) -> bool:
+    """False where an order was asked for already: ripgrep leaves files with equal times as it meets them."""
+    return not any(b"sort" in os.fsencode(word) for word in argv)
+
+
+class _Word(bytes):
+    """One argument, told from others that are equal by being itself."""
+
+
+def _pieces(output: bytes) -> list[bytes]:
+    return re.split(rb"[\n\0]", output)
+
+
+def _cut(pieces: Sequence[bytes]) -> str:
+    return repr([piece[:400] for piece in pieces[:3]])

@@ -1,0 +1,227 @@
+"""The workspaces of one daemon: which roots are attached, and which of them answers for a set of paths.
+
+A workspace is one root with its tree in the kernel. Loading goes on in a thread of its own; until it is done every
+request is declined as "loading". Roots may nest: the deepest one that covers all of a request's paths answers.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import psutil
+
+from curserve.config import Config
+from curserve.errors import CurserveError
+from curserve.kernel_door import Handle, KernelError, ffi, lib
+from curserve.rootpolicy import RootPolicy
+
+_VCS = (b".git", b".hg", b".jj", b".svn")
+_STATES = ("loading", "live", "stale", "poisoned", "gone")
+_AUTO_RETRY_S = 30.0
+"""After an automatic attach failed, so long it is not tried again: a search must not pay for it each time."""
+_SETTLED_S = 20.0
+"""What was changed more lately than this is not indexed but scanned: it is likely to be changed again."""
+_INDEX_LEAST_BYTES = 1 << 20
+"""Scanning less than this costs about a tenth of a millisecond: not worth a new segment. Arbitrary."""
+
+
+class RootError(CurserveError):
+    """A folder cannot become a workspace; the message says why."""
+
+
+class MemoryCeilingError(RootError):
+    """The daemon is as large as it may be."""
+
+
+@dataclass
+class Workspace:
+    """One attached root. `tree` never changes; what the kernel says of it does."""
+
+    root: bytes
+    tree: Handle
+    attached_s: float
+    loader: threading.Thread | None = None
+    load_errno: int = 0
+    done: threading.Event = field(default_factory=threading.Event)
+
+    def generation(self) -> int:
+        """Another after each change that was taken in."""
+        return int(self.numbers()["generation"])
+
+    def numbers(self) -> dict[str, Any]:
+        """The kernel's figures: state (a word), why, counts, bytes. Keys are stable (see status --json)."""
+        raw = ffi.new("cs_tree_numbers *")
+        why = ffi.new("char[512]")
+        lib.cs_tree_numbers_get(self.tree.pointer, raw, why, 512)
+        words = ffi.string(why).decode("utf-8", "replace")
+        state = _STATES[raw.state] if raw.state < len(_STATES) else "unknown"
+        if self.load_errno:
+            state = "failed"
+        return {
+            "root": os.fsdecode(self.root),
+            "state": state,
+            "why": words or (os.strerror(self.load_errno) if self.load_errno else ""),
+            "generation": raw.generation,
+            "entries": raw.entries,
+            "files": raw.files,
+            "files_held": raw.files_held,
+            "text_bytes": raw.text_bytes,
+            "watches": raw.watches,
+            "dirty": raw.dirty,
+            "unsettled": raw.unsettled,
+            "overflows": raw.overflows,
+            "rereads": raw.rereads,
+            "requests": raw.requests,
+            "loaded_files": raw.loaded_files,
+            "loaded_bytes": raw.loaded_bytes,
+        }
+
+
+class Workspaces:
+    """Every attached root. Safe in every thread; `find` takes no lock."""
+
+    def __init__(self, policy: RootPolicy, config: Config, threads: int, changed: Callable[[], None]) -> None:
+        """changed: called whenever another workspace may answer for a path from now on; must not block."""
+        self._policy = policy
+        self._changed = changed
+        self._auto = config.roots.auto
+        self._memory_bytes = config.limits.memory_bytes
+        self._threads = threads
+        self._store = Handle(lib.cs_store_new(), lib.cs_store_free)
+        self._watch = Handle(lib.cs_watch_new(), lib.cs_watch_free)
+        self._lock = threading.Lock()
+        self._by_root: dict[bytes, Workspace] = {}
+        self._deepest_first: tuple[Workspace, ...] = ()
+        self._tried_s: dict[bytes, float] = {}
+
+    def configure(self, policy: RootPolicy, auto: bool) -> None:
+        """Another opinion on what may be attached from now on; what is attached stays."""
+        self._policy = policy
+        self._auto = auto
+
+    def find(self, paths: Iterable[bytes]) -> Workspace | None:
+        """The deepest workspace whose root covers all the absolute paths; None when there is none."""
+        paths = tuple(paths)
+        for workspace in self._deepest_first:
+            if all(_covers(workspace.root, path) for path in paths):
+                return workspace
+        return None
+
+    def attach(self, folder: bytes) -> Workspace:
+        """Starts loading a folder (or gives the workspace that it is already). RootError when it is no folder."""
+        root = os.path.realpath(folder)
+        if not os.path.isdir(root):
+            raise RootError(f"{os.fsdecode(folder)}: no such folder")
+        if root == b"/":
+            raise RootError("/ cannot be a workspace; attach a project's folder")
+        with self._lock:
+            known = self._by_root.get(root)
+            if known is not None and known.numbers()["state"] not in ("gone", "failed"):
+                return known
+            if psutil.Process().memory_info().rss >= self._memory_bytes:
+                raise MemoryCeilingError("the ceiling is reached; detach a folder, or raise memory in [limits]")
+            try:
+                tree = Handle(lib.cs_tree_open(self._store.pointer, self._watch.pointer, root), lib.cs_tree_free)
+            except KernelError as error:
+                raise RootError(f"{os.fsdecode(root)}: {error}") from error
+            workspace = Workspace(root, tree, time.time())
+            workspace.loader = threading.Thread(target=self._load, args=(workspace,), name="load", daemon=True)
+            self._by_root[root] = workspace
+            self._reorder()
+        workspace.loader.start()
+        return workspace
+
+    def attach_for(self, paths: Iterable[bytes]) -> str:
+        """Attaches the repository around the paths if that is allowed; the decline reason to give meanwhile."""
+        if not self._auto:
+            return "unknown_root"
+        root = _repository_of(os.path.commonpath(list(paths)))
+        if root is None or self._policy.refuses(root):
+            return "unknown_root"
+        now = time.monotonic()
+        if now - self._tried_s.get(root, -_AUTO_RETRY_S) < _AUTO_RETRY_S:
+            return "unknown_root"
+        self._tried_s[root] = now
+        try:
+            self.attach(root)
+        except MemoryCeilingError:
+            return "memory_ceiling"
+        except RootError:
+            return "unknown_root"
+        return "loading"
+
+    def detach(self, folder: bytes) -> bool:
+        """Forgets a root; searches that run now finish undisturbed. False when it was not attached."""
+        with self._lock:
+            workspace = self._by_root.pop(os.path.realpath(folder), None) or self._by_root.pop(folder, None)
+            self._reorder()
+        if workspace is None:
+            return False
+        lib.cs_tree_cancel(workspace.tree.pointer)
+        return True
+
+    def all(self) -> list[Workspace]:
+        """In order of their roots."""
+        with self._lock:
+            return [self._by_root[root] for root in sorted(self._by_root)]
+
+    def sweep(self) -> None:
+        """Compares every live workspace with the disk by stat, indexes what has settled, drops what is gone."""
+        for workspace in self.all():
+            if workspace.done.is_set():
+                lib.cs_tree_sweep(workspace.tree.pointer)
+                lib.cs_tree_index(workspace.tree.pointer, 1, _SETTLED_S, _INDEX_LEAST_BYTES, False)
+            if workspace.numbers()["state"] == "gone":
+                self.drop(workspace)
+
+    def drop(self, workspace: Workspace) -> None:
+        """Forgets a workspace whose root is gone; what is there under its name now may be attached anew."""
+        with self._lock:
+            if self._by_root.get(workspace.root) is workspace:
+                del self._by_root[workspace.root]
+                self._tried_s.pop(workspace.root, None)
+                self._reorder()
+
+    def store_numbers(self) -> dict[str, int]:
+        """Text held, each content once, and what of it is indexed."""
+        numbers = ffi.new("uint64_t[2]")
+        lib.cs_store_numbers(self._store.pointer, numbers, numbers + 1)
+        index = ffi.new("cs_index_numbers *")
+        lib.cs_store_index_numbers(self._store.pointer, index)
+        return {
+            "text_bytes": numbers[0],
+            "contents": numbers[1],
+            "indexed_text_bytes": index.text_bytes,
+            "indexed_contents": index.contents,
+            "index_bytes": index.index_bytes,
+            "index_segments": index.segments,
+        }
+
+    def _load(self, workspace: Workspace) -> None:
+        workspace.load_errno = lib.cs_tree_load(workspace.tree.pointer, self._threads)
+        workspace.done.set()
+        if workspace.load_errno == 0:
+            lib.cs_tree_index(workspace.tree.pointer, self._threads, 0.0, 0, True)
+
+    def _reorder(self) -> None:
+        self._deepest_first = tuple(sorted(self._by_root.values(), key=lambda w: len(w.root), reverse=True))
+        self._changed()
+
+
+def _covers(root: bytes, path: bytes) -> bool:
+    return path.startswith(root) and (len(path) == len(root) or path[len(root) : len(root) + 1] == b"/")
+
+
+def _repository_of(path: bytes) -> bytes | None:
+    """The nearest folder at or above `path` that a version control system calls its root."""
+    folder = path
+    while len(folder) > 1:
+        if any(os.path.lexists(folder + b"/" + name) for name in _VCS):
+            return folder
+        folder = os.path.dirname(folder)
+    return None

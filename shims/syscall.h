@@ -1,0 +1,40 @@
+/* syscall.h: one Linux system call, on the machines we know.
+ *
+ * In: the call's number and its arguments. Out: the kernel's answer, a result >= 0 or -errno; errno is not touched.
+ * Not here: names for the calls; what the shim uses is in sys.h, what the preload library uses in interpose/file.h.
+ */
+#ifndef CURSERVE_SYSCALL_H
+#define CURSERVE_SYSCALL_H
+
+#if defined(__x86_64__)
+static inline long sys_call(long number, long a, long b, long c, long d, long e, long f) {
+    long result;
+    register long r10 __asm__("r10") = d;
+    register long r8 __asm__("r8") = e;
+    register long r9 __asm__("r9") = f;
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
+    return result;
+}
+#elif defined(__aarch64__)
+static inline long sys_call(long number, long a, long b, long c, long d, long e, long f) {
+    register long x8 __asm__("x8") = number;
+    register long x0 __asm__("x0") = a;
+    register long x1 __asm__("x1") = b;
+    register long x2 __asm__("x2") = c;
+    register long x3 __asm__("x3") = d;
+    register long x4 __asm__("x4") = e;
+    register long x5 __asm__("x5") = f;
+    __asm__ volatile("svc #0"
+                     : "+r"(x0)
+                     : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
+                     : "memory");
+    return x0;
+}
+#else
+#error "x86-64 and aarch64 only; elsewhere put the real rg on PATH"
+#endif
+
+#endif

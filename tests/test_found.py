@@ -1,0 +1,102 @@
+"""Differences from ripgrep that the fuzzer found, each as small as it would go, so that they stay found."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from oracle import Box, compare
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    root = tmp_path / "tree"
+    (root / "sub" / "deep").mkdir(parents=True)
+    (root / ".git").mkdir()
+    (root / "a.py").write_text("alpha\nbeta\n\nalpha beta\n")
+    (root / "sub" / "b.txt").write_text("beta\nalpha\n")
+    (root / "sub" / "deep" / "c.md").write_bytes(b"alpha\n\0beta\n")
+    return root
+
+
+def _served(box: Box, root: Path, *argv: str | bytes, cwd: Path | None = None) -> None:
+    box.attach(root)
+    answer = compare(box, argv, cwd or root)
+    assert answer.served, answer.reason
+
+
+def test_statistics_count_files_with_a_match_where_files_without_are_listed(box: Box, tree: Path) -> None:
+    _served(box, tree, "--files-without-match", "--stats", "alpha")
+
+
+def test_statistics_are_separated_like_a_file_after_contexts(box: Box, tree: Path) -> None:
+    _served(box, tree, "--stats", "-B1", ".", ".")
+
+
+def test_statistics_after_headings_and_several_starts(box: Box, tree: Path) -> None:
+    _served(box, tree, "--stats", "--pretty", "alpha", str(tree / "sub"), "./sub", "a.py")
+
+
+def test_names_that_are_no_utf8_in_messages(box: Box, tree: Path) -> None:
+    _served(box, tree, "alpha", b"odd\xff\x80", "a.py")
+
+
+def test_names_that_are_no_utf8_in_messages_of_one_thread(box: Box, tree: Path) -> None:
+    _served(box, tree, "alpha", b"odd\xff\x80")
+
+
+@pytest.mark.parametrize("pattern", [r"\Aalpha", r"beta\z", "(?-m)^", "(?-m:a$)", r"\A\z"])
+def test_anchors_of_the_text(box: Box, tree: Path, pattern: str) -> None:
+    for more in ([], ["-o"], ["-U"], ["--column", "-v"], ["--json"], ["--count-matches"]):
+        _served(box, tree, *more, pattern)
+
+
+@pytest.mark.parametrize("pattern", ["^beta", "alpha$", "^$", "(?m)^a"])
+def test_line_anchors_where_nul_ends_lines(box: Box, tree: Path, pattern: str) -> None:
+    for more in ([], ["-o"], ["-c"]):
+        _served(box, tree, "--null-data", *more, pattern)
+
+
+def test_listings_in_colour(box: Box, tree: Path) -> None:
+    _served(box, tree, "--files", "--color=always", "--colors=path:fg:blue")
+    _served(box, tree, "--files", "--color=always", "-0", "./")
+
+
+@pytest.mark.parametrize("target", ["sub", "a.py", "sub/deep", "nowhere"])
+def test_named_symbolic_links(box: Box, tree: Path, target: str) -> None:
+    (tree / "link").symlink_to(target)
+    _served(box, tree, "alpha", "link")
+    _served(box, tree, "alpha", "./link", "a.py")
+    _served(box, tree, "--files", "link")
+    if (tree / "link").is_dir():
+        _served(box, tree, "alpha", "link/")
+        _served(box, tree, "alpha", "link/..")
+        _served(box, tree, "-n", "alpha", cwd=tree / "link")
+
+
+def test_links_in_the_middle_of_a_name(box: Box, tree: Path) -> None:
+    (tree / "link").symlink_to("sub")
+    (tree / "sub" / ".gitignore").write_text("/deep/c.md\n*.txt\n")
+    for path in ("link/deep", "link/b.txt", os.fspath(tree / "link" / "deep" / "c.md")):
+        _served(box, tree, "-a", "alpha", path)
+
+
+def test_the_case_of_explicit_ignore_files_counts(box: Box, tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "rules").write_text("*.TXT\nA.py\n")
+    _served(box, tree, "--ignore-file-case-insensitive", "--ignore-file", str(tmp_path / "rules"), "alpha")
+
+
+def test_an_ignored_folder_is_listed_once_for_several_paths_into_it(box: Box, tree: Path) -> None:
+    (tree / ".gitignore").write_text("/sub/\n")
+    _served(box, tree, "alpha", "./sub/b.txt", "sub/deep", "sub/b.txt", "sub/../sub/b.txt")
+    (tree / "sub" / "c.txt").write_text("alpha\n")
+    _served(box, tree, "--files", "sub")
+
+
+def test_links_are_followed_where_there_are_none(box: Box, tree: Path) -> None:
+    _served(box, tree, "--follow", "alpha")
+    _served(box, tree, "-L", "--files", "sub", "a.py")
+    (tree / "link").symlink_to("sub")
+    _served(box, tree, "-L", "alpha", "sub")
+    assert not compare(box, ["-L", "alpha"], tree).served
