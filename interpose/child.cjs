@@ -244,11 +244,18 @@ class Child {
   #exit(code, signal) {
     const handle = this.#handle;
     handle.onexit(code, signal);
-    /* A handle that never spawned cannot be closed and stays for ever; at least nothing hangs on it. */
     this.#undress();
-    for (const key of Reflect.ownKeys(handle)) delete handle[key];
+    this.#giveBack();
     for (const pipe of this.#pipes) pipe?.end();
     this.#letGo();
+  }
+
+  /* Node closes, and so frees, only a handle that has tried to spawn. libuv refuses a descriptor of -1 before it forks. */
+  #giveBack() {
+    try {
+      this.#spawn({ ...this.#options, file: '', args: [''], stdio: [{ type: 'fd', fd: -1 }] });
+      this.#handle.close();
+    } catch {}
   }
 
   #letGo() {
