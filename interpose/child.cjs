@@ -17,6 +17,7 @@ const os = require('os');
 const { Answer } = require('./answer.cjs');
 const { look } = require('./question.cjs');
 const { Pipe } = require('./stream.cjs');
+const { trace } = require('./trace.cjs');
 
 const FIRST_PID = 4194305;
 const STALLED_MS = 60000;
@@ -142,7 +143,7 @@ class Child {
     }
     const name = Object.keys(os.constants.signals).find((key) => os.constants.signals[key] === signal);
     if (name === undefined) return -22;
-    this.#trace(this.#state === SHOWN ? null : 'killed', UNKNOWN);
+    trace(this.#asked, this.#state === SHOWN ? null : 'killed', UNKNOWN, this.#started);
     this.#end();
     setImmediate(() => this.#exit(0, name));
     return 0;
@@ -190,7 +191,7 @@ class Child {
   exit(code, times) {
     if (this.#state === OVER) return;
     this.#settle();
-    this.#trace(null, times);
+    trace(this.#asked, null, times, this.#started);
     this.#end();
     this.#exit(code, '');
   }
@@ -202,7 +203,7 @@ class Child {
       : "the daemon's answer broke off in the middle";
     this.output(2, Buffer.from(`rg: curserve: ${why}\n`));
     if (this.#state === OVER) return;
-    this.#trace(`curserve: ${why}`, UNKNOWN);
+    trace(this.#asked, `curserve: ${why}`, UNKNOWN, this.#started);
     this.#end();
     this.#exit(2, '');
   }
@@ -244,18 +245,12 @@ class Child {
   #exit(code, signal) {
     const handle = this.#handle;
     handle.onexit(code, signal);
+    /* A handle that never spawned cannot be closed and stays for ever, with some 700 bytes; at least nothing hangs on it.
+     * To have libuv refuse a spawn (a descriptor of -1), so that it can be closed, corrupted the heap of Node 24. */
     this.#undress();
-    this.#giveBack();
+    for (const key of Reflect.ownKeys(handle)) delete handle[key];
     for (const pipe of this.#pipes) pipe?.end();
     this.#letGo();
-  }
-
-  /* Node closes, and so frees, only a handle that has tried to spawn. libuv refuses a descriptor of -1 before it forks. */
-  #giveBack() {
-    try {
-      this.#spawn({ ...this.#options, file: '', args: [''], stdio: [{ type: 'fd', fd: -1 }] });
-      this.#handle.close();
-    } catch {}
   }
 
   #letGo() {
@@ -271,7 +266,7 @@ class Child {
   /* The original way, a little later. */
   #decline(reason) {
     this.#state = OVER;
-    this.#trace(reason, UNKNOWN);
+    trace(this.#asked, reason, UNKNOWN, this.#started);
     alive.delete(this.#pid);
     this.#hangUp();
     clearInterval(this.#keeper);
@@ -295,21 +290,6 @@ class Child {
     if (!this.#referenced) handle.unref();
     if (this.#stopped) handle.kill(SIGSTOP);
     if (owner) owner.pid = handle.pid;
-  }
-
-  #trace(reason, times) {
-    if (!this.#asked.trace) return;
-    const total = Number((process.hrtime.bigint() - this.#started) / 1000n);
-    const line = { served: reason === null, reason, argv: this.#options.args.slice(1), us: { total, ...times } };
-    const { O_WRONLY, O_APPEND, O_CREAT, O_NOCTTY, O_NONBLOCK } = fs.constants;
-    try {
-      const fd = fs.openSync(this.#asked.trace, O_WRONLY | O_APPEND | O_CREAT | O_NOCTTY | O_NONBLOCK, 0o600);
-      try {
-        fs.writeSync(fd, `${JSON.stringify(line)}\n`);
-      } finally {
-        fs.closeSync(fd);
-      }
-    } catch {}
   }
 }
 

@@ -38,7 +38,7 @@ function look(options, kept) {
   if (frame === null) return null;
   const timeout = setting('CURSERVE_TIMEOUT_MS');
   return {
-    socket, frame, cwd: started, trace: setting('CURSERVE_TRACE'),
+    socket, frame, argv: options.args.slice(1), cwd: started, trace: setting('CURSERVE_TRACE'),
     timeoutMs: /^[0-9]{1,9}$/.test(timeout) ? Number(timeout) : TIMEOUT_MS,
   };
 }

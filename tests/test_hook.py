@@ -24,7 +24,7 @@ from curserve import paths
 
 NODE = Path(__file__).resolve().parent / "node"
 VERSIONS = ["20", "22", "24"]
-NEVER_SERVED = {"stdin", "regex_error", "no_such_path", "killed"}
+NEVER_SERVED = {"stdin", "regex_error", "no_such_path", "killed", "max_buffer"}
 
 
 @pytest.fixture(scope="module", params=VERSIONS)
@@ -79,7 +79,7 @@ def test_every_form_is_as_with_a_real_child(program: str, served: Box, tree: Pat
         env=hooked(CURSERVE_SOCKET=str(served.socket), CURSERVE_TRACE=str(trace)),
     )  # fmt: skip
     assert results(ours) == results(real)
-    assert sum(seen["served"] > 0 for seen in ours.values()) >= 50
+    assert sum(seen["served"] > 0 for seen in ours.values()) >= 65
     assert {reason for seen in ours.values() for reason in seen["declined"]} <= NEVER_SERVED
 
 
@@ -316,7 +316,7 @@ def test_old_nodes_are_left_alone(tree: Path) -> None:
 
 
 def test_a_thousand_children_leave_nothing(scripted: Scripted, tree: Path) -> None:
-    """Descriptors and handles are given back; memory grows by what a real child costs at most."""
+    """Descriptors and handles are given back; of memory only the handle that cannot be freed stays."""
     script = """
       const { execFile } = require('child_process'), { readdirSync } = require('fs');
       const one = () => new Promise((done) => execFile('rg', ['x', process.argv[1]], done));
@@ -339,4 +339,4 @@ def test_a_thousand_children_leave_nothing(scripted: Scripted, tree: Path) -> No
         )  # fmt: skip
     fds, heap_bytes, resources = json.loads(done.stdout)
     assert len(server.requests) == 1100
-    assert fds <= 0 and resources <= 1 and heap_bytes < 500 * 1024, (fds, heap_bytes, resources)
+    assert fds <= 0 and resources <= 1 and heap_bytes < 2000 * 1024, (fds, heap_bytes, resources)

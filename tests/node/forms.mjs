@@ -67,6 +67,13 @@ const callback = (...args) => new Promise((done) => {
     done([words(error), typeof stdout, sum(Buffer.from(stdout)), stderr.toString()]));
 });
 
+// What a synchronous form gives back. A child that never ran has a pid of 0.
+const waited = (args, options) => {
+  const { status, signal, output, stdout, stderr, pid, error } = cp.spawnSync('rg', args, options);
+  return [status, signal, words(error), output?.length, output?.[0], stdout && [typeof stdout, sum(stdout)],
+    stderr && [typeof stderr, stderr.toString()], pid > 0];
+};
+
 const forms = {
   spawn: () => watch(cp.spawn('rg', FEW)),
   spawn_many: () => watch(cp.spawn('rg', MANY, IGNORE)),
@@ -360,11 +367,39 @@ const forms = {
     const child = cp.exec(`rg --sort path -n needle '${root}'`, (error, stdout, stderr) => done([words(error), stdout, stderr]));
     child.stdin.end();
   }),
-  sync: () => {
-    const { status, signal, stdout, stderr } = cp.spawnSync('rg', FEW, { stdio: ['ignore', 'pipe', 'pipe'] });
-    return [status, signal, stdout.toString(), stderr.toString()];
+  sync: () => waited(FEW, IGNORE),
+  sync_piped: () => waited(FEW, {}),
+  sync_many: () => waited(MANY, IGNORE),
+  sync_none: () => waited(NONE, IGNORE),
+  sync_regex_error: () => waited(['(', root], IGNORE),
+  sync_no_file: () => waited(['x', `${root}/not-there`], IGNORE),
+  sync_in_folder: () => waited(['--files', '--sort', 'path'], { cwd: root, ...IGNORE }),
+  sync_text: () => waited(FEW, { encoding: 'utf8' }),
+  sync_input: () => waited(['needle', '-'], { input: 'a needle\n' }),
+  sync_argv0: () => waited(FEW, { argv0: 'grep' }),
+  sync_empty_environment: () => waited(FEW, { env: {} }),
+  sync_too_much: () => waited(MANY, { maxBuffer: 1000, ...IGNORE }).slice(0, 3),
+  sync_in_time: () => waited(FEW, { timeout: 60000, ...IGNORE }),
+  sync_ignored: () => waited(FEW, { stdio: 'ignore' }),
+  sync_no_cwd: () => waited(FEW, { cwd: `${root}/not-there` }),
+  sync_absolute: () => {
+    const { status, stdout } = cp.spawnSync(which(), FEW);
+    return [status, sum(stdout)];
   },
+  sync_common: () => sum(common.spawnSync('rg', FEW).stdout),
   sync_file: () => cp.execFileSync('rg', FEW, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }),
+  sync_file_fails: () => {
+    try {
+      return cp.execFileSync('rg', NONE, IGNORE);
+    } catch (error) {
+      return [words(error), error.status, error.output.length, error.stderr.toString(), error.pid > 0];
+    }
+  },
+  sync_shell: () => cp.execSync(`rg --sort path -n needle '${root}'`, { encoding: 'utf8' }),
+  sync_among_others: async () => {
+    const other = callback('rg', FEW);
+    return [waited(FEW, IGNORE), await other];
+  },
   fork_is_untouched: async () => {
     const child = cp.fork(new URL('./echo.cjs', import.meta.url), { stdio: 'pipe' });
     const closed = once(child, 'close');
