@@ -43,6 +43,9 @@ mirror() {
 say "debootstrap $suite"
 # shellcheck disable=SC2046  # no mirror found: debootstrap's own default
 debootstrap --variant=minbase --include=ca-certificates,git,make "$suite" "$root" $(mirror)
+# A mount of its own, as a machine's root is: unshare and /proc/self/mountinfo inside count on that.
+mount --bind "$root" "$root"
+mount --make-private "$root"
 
 say "this machine's way to packages"
 # apt: proxies and what else decides how it fetches; its sources only where they are Debian's own, of this suite.

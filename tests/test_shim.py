@@ -719,8 +719,12 @@ def test_raised_privileges_ask_nobody(place: Place, tmp_path: Path) -> None:
     raised.chmod(0o4755)
     if os.statvfs(raised).f_flag & os.ST_NOSUID:
         pytest.skip("nosuid here")
-    with serving(place.socket, reply(exit_frame(7))) as server:
-        got = subprocess.run([raised, "--version"], env=place.env, capture_output=True, timeout=30, check=False)
+    with serving(place.socket, reply(exit_frame(7))) as server, tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        # The other user need not be able to reach this checkout.
+        Path(folder).chmod(0o755)
+        shutil.copy(RG, folder)
+        env = {**place.env, "PATH": f"{folder}:{place.env['PATH']}"}
+        got = subprocess.run([raised, "--version"], env=env, capture_output=True, timeout=30, check=False)
         assert got.stdout.startswith(b"ripgrep")
         assert not server.requests
 
