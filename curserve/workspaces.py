@@ -76,6 +76,7 @@ class Workspace:
             "unsettled": raw.unsettled,
             "overflows": raw.overflows,
             "rereads": raw.rereads,
+            "known_files": raw.known,
             "requests": raw.requests,
             "loaded_files": raw.loaded_files,
             "loaded_bytes": raw.loaded_bytes,

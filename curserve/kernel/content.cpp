@@ -88,7 +88,15 @@ bool same(const Content& a, const Content& b) {
            (a.data.empty() || std::memcmp(a.data.data(), b.data.data(), a.data.size()) == 0);
 }
 
+struct SpreadId {
+    size_t operator()(const ObjectId& id) const { return static_cast<size_t>(word(id.bytes)); }
+};
+
 }  // namespace
+
+bool ObjectId::operator==(const ObjectId& other) const {
+    return size == other.size && std::memcmp(bytes, other.bytes, kMost) == 0;
+}
 
 struct Store::State {
     struct Entry {
@@ -102,6 +110,8 @@ struct Store::State {
     std::array<Shard, kShards> shards;
     std::atomic<uint64_t> bytes{0}, contents{0};
     uint64_t key[4];
+    std::mutex objects_mutex;       // taken alone
+    std::unordered_map<ObjectId, std::weak_ptr<const Content>, SpreadId> objects;  // under it
 
     void forget(const Content* content) {
         Shard& shard = shards[content->hash[1] % kShards];
@@ -113,6 +123,14 @@ struct Store::State {
                     shard.entries.erase(it);
                     break;
                 }
+            }
+        }
+        {
+            std::lock_guard<std::mutex> lock(objects_mutex);
+            if (content->object) {
+                const auto it = objects.find(content->object);
+                // Another content may have taken the id over meanwhile.
+                if (it != objects.end() && it->second.expired()) objects.erase(it);
             }
         }
         bytes.fetch_sub(content->data.size(), std::memory_order_relaxed);
@@ -130,6 +148,28 @@ Store::~Store() = default;
 
 uint64_t Store::bytes() const { return state_->bytes.load(std::memory_order_relaxed); }
 uint64_t Store::contents() const { return state_->contents.load(std::memory_order_relaxed); }
+
+void Store::learn(const ObjectId& id, const ContentRef& content) {
+    if (!id || content == nullptr) return;
+    std::lock_guard<std::mutex> lock(state_->objects_mutex);
+    if (content->object) return;  // one id each: the first
+    std::weak_ptr<const Content>& held = state_->objects[id];
+    if (!held.expired()) return;
+    held = content;
+    content->object = id;
+}
+
+ContentRef Store::known(const ObjectId& id, uint64_t file_size_bytes) const {
+    if (!id) return nullptr;
+    ContentRef content;
+    {
+        std::lock_guard<std::mutex> lock(state_->objects_mutex);
+        const auto it = state_->objects.find(id);
+        if (it != state_->objects.end()) content = it->second.lock();
+    }
+    // Another size: git converted one of the two files.
+    return content == nullptr || content->file_size_bytes != file_size_bytes ? nullptr : content;
+}
 
 ContentRef Store::put(std::vector<uint8_t> raw, bool keep_whole, uint64_t file_size_bytes) {
     auto fresh = std::make_unique<Content>();

@@ -42,6 +42,15 @@ class IndexPlace {
     std::atomic<uint64_t> place_{0};
 };
 
+// What git calls the bytes of a file: the hash of an object. Empty (size 0): not known.
+struct ObjectId {
+    static constexpr size_t kMost = 32;  // SHA-256; SHA-1's 20 bytes and zeros
+    uint8_t size = 0;
+    uint8_t bytes[kMost] = {0};
+    explicit operator bool() const { return size != 0; }
+    bool operator==(const ObjectId& other) const;
+};
+
 struct Content {
     std::vector<uint8_t> data;      // bytes held
     uint64_t file_size_bytes = 0;   // of the file itself
@@ -51,6 +60,7 @@ struct Content {
     bool whole = true;              // data is everything (false: a large binary file, held up to and with its first NUL)
     uint64_t hash[2] = {0, 0};
     mutable IndexPlace index_place;
+    mutable ObjectId object;        // of the whole file, once it was learned; under the store's lock
 };
 using ContentRef = std::shared_ptr<const Content>;
 
@@ -62,6 +72,10 @@ class Store {
     // (kWholeBinaryMax); pass keep_whole to have all of the bytes, which are then not entered into the store.
     // file_size_bytes: of the file when `raw` is only its beginning (see read_text); kAsRaw: raw is all of it.
     ContentRef put(std::vector<uint8_t> raw, bool keep_whole = false, uint64_t file_size_bytes = kAsRaw);
+    // From now on `known` gives this content for the id. Only on proof, and of files that are this user's.
+    void learn(const ObjectId& id, const ContentRef& content);
+    // The content of a file of so many bytes with this id, if one is held; null: read the file.
+    ContentRef known(const ObjectId& id, uint64_t file_size_bytes) const;
     uint64_t bytes() const;     // text held, each content once
     uint64_t contents() const;
     static constexpr uint64_t kWholeBinaryMax = 65536;

@@ -13,6 +13,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "git_index.h"
 #include "node.h"
 #include "tree.h"
 #include "walk.h"
@@ -72,6 +73,7 @@ class LiveTree final : public Tree {
         uint64_t most_listed = ~uint64_t{0};
         std::atomic<bool> overrun{false};
         uint64_t largest_file = kLargestFile;
+        const GitIndex* git = nullptr;  // of the first walk: what is proven by it need not be read
         std::mutex mutex;
         std::unordered_set<uint64_t> linked;  // under mutex: inodes of new files with more than one link
         std::vector<Node*> again;  // under mutex: what was no longer there, or no longer what it was
@@ -114,6 +116,9 @@ class LiveTree final : public Tree {
     void walk_directory(Walking& walking, Node* dir);
     void read_files(Walking& walking, const std::string& path, const std::vector<Node*>& files);
     void read_one(Walking& walking, int dir_fd, Node* file);
+    bool take_known(Walking& walking, int dir_fd, Node* file, int64_t begun);
+    void learn(Walking& walking, const Node* file, const struct stat& st);
+    void note_read(Walking& walking, Node* file, int64_t begun, uint64_t held_bytes);
     void run_reads(Walking& walking, const std::unordered_set<Node*>& reads);
     int watch_directory(Node* dir, int fd);
 
@@ -149,7 +154,7 @@ class LiveTree final : public Tree {
 
     std::atomic<TreeState> state_{TreeState::kLoading};
     std::atomic<bool> closing_{false};
-    std::atomic<uint64_t> rereads_{0}, unsettled_count_{0}, watch_count_{0};
+    std::atomic<uint64_t> rereads_{0}, known_{0}, unsettled_count_{0}, watch_count_{0};
     mutable std::mutex why_mutex_;
     std::string why_;
     mutable std::mutex view_mutex_;        // view_ for numbers() and sweep(), which must not wait for a barrier

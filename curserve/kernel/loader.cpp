@@ -95,6 +95,12 @@ void LiveTree::walk_directory(Walking& walking, Node* dir) {
     }
     bool rules = false;
     for (const Listed& listed : names) rules = rules || decides_rules(listed.name);
+    if (walking.git != nullptr) {  // before any file here is read, and before a folder below is walked
+        dir->dir->converted = dir->parent != nullptr && dir->parent->dir->converted;
+        for (const Listed& listed : names) {
+            if (listed.name == ".gitattributes" && converts(fd.get(), ".gitattributes")) dir->dir->converted = true;
+        }
+    }
     dir->dir->rules = nullptr;
     dir->dir->sources.clear();
     if (rules) {
@@ -186,10 +192,11 @@ void LiveTree::read_files(Walking& walking, const std::string& path, const std::
 
 void LiveTree::read_one(Walking& walking, int dir_fd, Node* file) {
     if (closing_.load() || (walking.progress != nullptr && walking.progress->cancel.load())) return;
+    const int64_t begun = now_ns();
+    if (walking.git != nullptr && take_known(walking, dir_fd, file, begun)) return;
     static thread_local std::vector<uint8_t> bytes;
     struct stat st;
     bool beginning = false;
-    const int64_t begun = now_ns();
     const int error = read_text(dir_fd, file->name.c_str(), walking.largest_file, &bytes, &st, &beginning);
     rereads_.fetch_add(1, std::memory_order_relaxed);
     uint64_t held = 0;
@@ -210,6 +217,36 @@ void LiveTree::read_one(Walking& walking, int dir_fd, Node* file) {
         }
         take_stat(&file->facts, st);
     }
+    note_read(walking, file, begun, held);
+    if (walking.git != nullptr && error == 0 && !file->racy) learn(walking, file, st);
+}
+
+// A file whose content is held already, by the word of git's index: it is compared by stat, and not read.
+bool LiveTree::take_known(Walking& walking, int dir_fd, Node* file, int64_t begun) {
+    if (file->parent->dir->converted) return false;
+    struct stat st;
+    if (::fstatat(dir_fd, file->name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) return false;
+    const ObjectId id = walking.git->proven(path_of(file), st);
+    if (!id) return false;
+    ContentRef content = store_->known(id, static_cast<uint64_t>(st.st_size));
+    if (content == nullptr) return false;
+    take_stat(&file->facts, st);
+    if (file->facts.ctime_ns + kTickNs > begun) return false;  // it may have changed since, and look the same
+    file->facts.error = 0;
+    file->facts.content = std::move(content);
+    known_.fetch_add(1, std::memory_order_relaxed);
+    note_read(walking, file, begun, 0);
+    return true;
+}
+
+// What was read, under the id that git's index proves for the stat that vouches for it.
+void LiveTree::learn(Walking& walking, const Node* file, const struct stat& st) {
+    if (file->parent->dir->converted) return;
+    store_->learn(walking.git->proven(path_of(file), st), file->facts.content);
+}
+
+// What follows from a file's new facts.
+void LiveTree::note_read(Walking& walking, Node* file, int64_t begun, uint64_t held) {
     // A ctime in the future (a stepped clock) keeps a file racy, which costs a read now and then and nothing else.
     file->racy = file->facts.ctime_ns + kTickNs > begun;
     if (file->facts.nlink > 1 && !file->laid) {

@@ -25,6 +25,7 @@ struct DirPart {
     int wd = -1;                    // inotify's; -1: not watched
     Listing listing = Listing::kUnlisted;
     bool lost = false;              // its watch died: it must be listed anew under a new id
+    bool converted = false;         // git may convert the files below: their object ids are not their bytes'
     bool lazy = false;              // listed on demand only: its files are not loaded unasked
     Children children;
     DirRulesRef rules;              // null: contributes none

@@ -180,6 +180,17 @@ void LiveTree::publish_shape(const std::unordered_set<Node*>& changed) {
     layout.lay(top_.get(), kNowhere, anew ? kNowhere : 0);
     Shape& shape = *layout.shape;
     shape.path_start.push_back(shape.names.size());
+    if (anew) {  // grown by doubling; kept for long
+        shape.names.shrink_to_fit();
+        shape.path_start.shrink_to_fit();
+        shape.name_start.shrink_to_fit();
+        shape.parent.shrink_to_fit();
+        shape.end.shrink_to_fit();
+        shape.kind.shrink_to_fit();
+        shape.listing.shrink_to_fit();
+        shape.error.shrink_to_fit();
+        shape.slot.shrink_to_fit();
+    }
     shape.root = root_;
     for (const Above& above : above_) shape.above.emplace_back(above.path, above.rules);
     for (const Node* node : changed) {

@@ -157,6 +157,8 @@ int LiveTree::load(unsigned threads, Progress& progress) {
     open_above();
     Walking walking;
     walking.progress = &progress;
+    GitIndex git;
+    if (git.load(root_)) walking.git = &git;
     walking.gang.add([this, &walking] { walk_directory(walking, top_.get()); });
     walking.gang.run(threads_);
     if (closing_.load() || progress.cancel.load()) return ECANCELED;
@@ -233,6 +235,7 @@ Tree::Numbers LiveTree::numbers() const {
     n.unsettled = unsettled_count_.load();
     n.overflows = box_->overflows();
     n.rereads = rereads_.load();
+    n.known = known_.load();
     return n;
 }
 

@@ -49,6 +49,7 @@ class Tree : public std::enable_shared_from_this<Tree> {
 
     struct Numbers {
         uint64_t generation, entries, files, files_held, text_bytes, watches, dirty, unsettled, overflows, rereads;
+        uint64_t known;  // files of the first walk that were not read: their content was held already
     };
     virtual Numbers numbers() const = 0;
     virtual const std::string& root() const = 0;

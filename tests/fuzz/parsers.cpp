@@ -1,4 +1,4 @@
-// parsers.cpp: random bytes for what reads bytes of others: request frames, ignore files, globs.
+// parsers.cpp: random bytes for what reads bytes of others: request frames, ignore files, globs, git's index.
 //
 // In: a seed and a number of rounds. Out: exit 0, or what the sanitizers say. A mutation of sound input finds more than
 // noise, so every input begins with one. Checks nothing but that they come back: what they answer is other tests' matter.
@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "git_index.h"
 #include "glob.h"
 #include "ignore.h"
 #include "peer.h"
@@ -75,6 +76,52 @@ void glob(Source& source) {
     for (const Glob& one : globs) (void)one.matches(subject_of(path));
 }
 
+void put32(std::string* to, uint32_t value) {
+    for (int shift = 24; shift >= 0; shift -= 8) to->push_back(static_cast<char>(value >> shift));
+}
+
+// Two entries and an extension, of the version asked for.
+std::string sound_index(uint32_t version) {
+    std::string index = "DIRC", last;
+    put32(&index, version);
+    put32(&index, 2);
+    for (const std::string name : {"dir/a.c", "dir/bc.c"}) {
+        const size_t begin = index.size();
+        for (int field = 0; field < 10; ++field) put32(&index, field == 6 ? 0100644u : 7u);
+        index.append(20, 'i');
+        const bool extended = version > 2 && name.size() == 8;
+        index.push_back(static_cast<char>(extended ? 0x40 : 0));
+        index.push_back(static_cast<char>(name.size()));
+        if (extended) index.append(2, '\0');
+        if (version == 4) {
+            index.push_back(static_cast<char>(last.empty() ? 0 : 3));
+            index += last.empty() ? name : name.substr(last.size() - 3);
+            index.push_back('\0');
+        } else {
+            index += name;
+            do index.push_back('\0');
+            while ((index.size() - begin) % 8 != 0);
+        }
+        last = name;
+    }
+    index += "TREE";
+    put32(&index, 4);
+    index += "abcd";
+    return index.append(20, 's');
+}
+
+void git_index(Source& source) {
+    GitIndex index;
+    const std::string sound = sound_index(2 + static_cast<uint32_t>(source.below(3)));
+    if (!index.parse(sound, 20) || index.size() != 2) std::abort();
+    const std::string text = source.mutated(sound);
+    std::vector<char> exact(text.begin(), text.end());
+    exact.shrink_to_fit();
+    (void)index.parse(std::string_view(exact.data(), exact.size()), source.below(4) == 0 ? 32 : 20);
+    struct stat st{};
+    (void)index.proven("dir/a.c", st);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -84,6 +131,7 @@ int main(int argc, char** argv) {
         frame(source);
         ignore_file(source);
         glob(source);
+        git_index(source);
     }
     std::printf("%ld rounds\n", rounds);
     return 0;
