@@ -50,7 +50,7 @@ _ENCODINGS = {
 _SORTS = {SortKind.PATH: lib.CS_SORT_PATH, SortKind.MODIFIED: lib.CS_SORT_MODIFIED}
 
 
-_GIT_ENVIRONMENT = (b"HOME", b"XDG_CONFIG_HOME", b"GIT_CONFIG_GLOBAL")
+_GIT_ENVIRONMENT = (b"HOME", b"XDG_CONFIG_HOME", b"GIT_CONFIG_GLOBAL", b"GIT_CONFIG_SYSTEM")
 
 
 Kind = tuple[frozenset[str], frozenset[str]]

@@ -81,6 +81,6 @@ struct cs_wire_exit {
 /* Environment variables a client sends when they are set: all that ripgrep 15.2.0 looks at. */
 #define CS_WIRE_ENV                                                                                                   \
     { "RIPGREP_CONFIG_PATH", "HOME", "XDG_CONFIG_HOME", "NO_COLOR", "TERM", "COLUMNS",                       \
-      "GIT_CONFIG_GLOBAL" }
+      "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM" }
 
 #endif

@@ -93,7 +93,8 @@ def _said(command: Command) -> Iterator[bytes]:
 def run(seeds: Sequence[int], folder: Path) -> Iterator[Tally]:
     """The trees of the seeds, one after the other, before one daemon."""
     folder.mkdir(parents=True, exist_ok=True)
-    with Box(folder / "box") as box:
+    # Apart from the trees: a search of `../..` shall not meet the daemon's log, which changes meanwhile.
+    with tempfile.TemporaryDirectory(prefix="curserve-box-") as place, Box(Path(place) / "box") as box:
         for seed in seeds:
             try:
                 yield run_tree(box, seed, folder / f"t{seed}")
@@ -137,7 +138,7 @@ def main() -> int:
         log = chosen.log or Path(folder) / "differences"
         share = [range(first + job, first + trees, chosen.jobs) for job in range(chosen.jobs)]
         with multiprocessing.get_context("spawn").Pool(chosen.jobs) as pool:
-            work = [(seeds, Path(folder) / str(job), log) for job, seeds in enumerate(share)]
+            work = [(seeds, Path(folder) / str(job) / "deep" / "down", log) for job, seeds in enumerate(share)]
             for tally in pool.imap_unordered(_job, work):
                 total.merge(tally)
     for line in total.differences:

@@ -127,6 +127,8 @@ class OddTree:
         if kind < 2 and source.random() < 0.7:
             (common / "info").mkdir(exist_ok=True)
             (common / "info" / "exclude").write_text(source.choice(_IGNORES) + "\n")
+        if source.random() < 0.4:  # as submodules have it; ripgrep takes it from its own cwd
+            gitdir = Path(os.path.relpath(gitdir, source.choice((folder, self.root))))
         (folder / ".git").write_text(f"gitdir: {gitdir}\n")
 
     def _repository(self) -> None:

@@ -235,12 +235,14 @@ cs_matcher* cs_matcher_new(const cs_matcher_spec* spec) {
 void cs_matcher_free(cs_matcher* matcher) { delete matcher; }
 const char* cs_matcher_engine(const cs_matcher* matcher) { return matcher->matcher->engine(); }
 
-cs_global* cs_global_new(const char* home, const char* xdg_config_home, const char* git_config_global) {
+cs_global* cs_global_new(const char* home, const char* xdg_config_home, const char* git_config_global,
+                         const char* git_config_system) {
     return guarded([&] {
         return new cs_global{GlobalRules::open(home != nullptr ? home : "", home != nullptr,
                                                xdg_config_home != nullptr ? xdg_config_home : "",
                                                xdg_config_home != nullptr,
-                                               git_config_global != nullptr ? git_config_global : "")};
+                                               git_config_global != nullptr ? git_config_global : "",
+                                               git_config_system != nullptr ? git_config_system : "")};
     });
 }
 void cs_global_free(cs_global* global) { delete global; }

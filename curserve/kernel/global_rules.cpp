@@ -1,11 +1,13 @@
 // global_rules.cpp: git's core.excludesFile, kept fresh by stat.
 //
-// In: HOME, XDG_CONFIG_HOME, GIT_CONFIG_GLOBAL. Out: the rules of the file that ripgrep 15.2.0 would read as the global
-// excludes (crates/ignore/src/gitignore.rs). Invariant: every file looked at for the answer is compared by stat
+// In: HOME, XDG_CONFIG_HOME, GIT_CONFIG_GLOBAL, GIT_CONFIG_SYSTEM. Out: the rules of the file that ripgrep 15.2.0 would
+// read as the global excludes (crates/ignore/src/gitignore.rs, and what it opens under strace: git's global file if
+// named, ~/.gitconfig, the XDG one, the system's; the first that says excludesfile; GIT_CONFIG_NOSYSTEM is not asked). Invariant: every file looked at for the answer is compared by stat
 // (device, inode, size, mtime, ctime) at each refresh, and read again while its times are too young to vouch for it.
 #include <fcntl.h>
 #include <pwd.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -33,6 +35,7 @@ int64_t now_ns() {
 
 struct Stamp {
     bool exists = false, regular = false, directory = false;
+    bool null = false;  // /dev/null, which reads as an empty file always
     uint64_t dev = 0, ino = 0;
     int64_t size = 0, mtime_ns = 0, ctime_ns = 0;
 
@@ -42,6 +45,7 @@ struct Stamp {
         exists = true;
         regular = S_ISREG(st.st_mode);
         directory = S_ISDIR(st.st_mode);
+        null = S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3);
         dev = st.st_dev;
         ino = st.st_ino;
         size = st.st_size;
@@ -116,8 +120,9 @@ std::string joined(const std::string& directory, const char* rest) {
 
 class StatRules final : public GlobalRules {
   public:
-    StatRules(std::string home, std::string xdg, std::string git_config)
-        : home_(std::move(home)), git_config_(std::move(git_config)) {
+    StatRules(std::string home, std::string xdg, std::string git_config, std::string git_system)
+        : home_(std::move(home)), git_config_(std::move(git_config)),
+          git_system_(git_system.empty() ? "/etc/gitconfig" : std::move(git_system)) {
         config_ = !xdg.empty() ? std::move(xdg) : !home_.empty() ? joined(home_, ".config") : std::string();
     }
 
@@ -156,6 +161,10 @@ class StatRules final : public GlobalRules {
         }
         // Stamped before it is read: a change in between shows at the next refresh.
         seen_.push_back({path, Stamp(path), now_ns()});
+        if (seen_.back().stamp.null) {
+            bytes->clear();
+            return true;
+        }
         if (!seen_.back().stamp.regular) {
             // A pipe or a device would be read by ripgrep, once: not something to answer from memory.
             unknown_ |= seen_.back().stamp.exists && !seen_.back().stamp.directory;
@@ -192,7 +201,8 @@ class StatRules final : public GlobalRules {
         std::string path, bytes;
         const bool named = excludes_of(git_config_, &path) ||
                            excludes_of(home_.empty() ? std::string() : joined(home_, ".gitconfig"), &path) ||
-                           excludes_of(config_.empty() ? std::string() : joined(config_, "git/config"), &path);
+                           excludes_of(config_.empty() ? std::string() : joined(config_, "git/config"), &path) ||
+                           excludes_of(git_system_, &path);
         if (!named && !config_.empty()) path = joined(config_, "git/ignore");
         bool there = false;
         if (!path.empty() && !unknown_) {
@@ -207,7 +217,7 @@ class StatRules final : public GlobalRules {
         ++version_;
     }
 
-    const std::string home_, git_config_;
+    const std::string home_, git_config_, git_system_;
     std::string config_;  // where git/config and git/ignore are
     std::mutex mutex_;
     // Under mutex_:
@@ -222,9 +232,11 @@ class StatRules final : public GlobalRules {
 
 std::shared_ptr<GlobalRules> GlobalRules::open(const std::string& home, bool has_home,
                                                const std::string& xdg_config_home, bool has_xdg,
-                                               const std::string& git_config_global) {
+                                               const std::string& git_config_global,
+                                               const std::string& git_config_system) {
     return std::make_shared<StatRules>(has_home && !home.empty() ? home : home_of_uid(),
-                                       has_xdg ? xdg_config_home : std::string(), git_config_global);
+                                       has_xdg ? xdg_config_home : std::string(), git_config_global,
+                                       git_config_system);
 }
 
 }  // namespace curserve

@@ -72,8 +72,11 @@ struct DirRules {
     // `.git` is a regular file: `exclude` was found by its "gitdir: " line and that directory's `commondir`. Without
     // require_git ripgrep does not look there.
     bool git_is_file = false;
-    // The file's gitdir or commondir is a relative path, which ripgrep reads relative to its own cwd: nothing that
-    // holds for every request can be said of the exclude file (leave `exclude` null).
+    // The file's gitdir is this relative path, which ripgrep reads relative to its own cwd: what its exclude file says
+    // is found out for each request (relative_git.h), and `exclude` is null.
+    std::string relative_git_dir;
+    // Nothing can be said of the exclude file, because ripgrep would complain or look where we do not (leave `exclude`
+    // null).
     bool exclude_unknown = false;
     bool empty() const { return !gitignore && !ignore && !rgignore && !exclude && !has_git && !exclude_unknown; }
 };

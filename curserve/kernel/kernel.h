@@ -94,8 +94,9 @@ cs_matcher *cs_matcher_new(const cs_matcher_spec *spec);
 void cs_matcher_free(cs_matcher *matcher);
 const char *cs_matcher_engine(const cs_matcher *matcher);
 
-/* The values of HOME, XDG_CONFIG_HOME and GIT_CONFIG_GLOBAL. NULL: not set. */
-cs_global *cs_global_new(const char *home, const char *xdg_config_home, const char *git_config_global);
+/* The values of HOME, XDG_CONFIG_HOME, GIT_CONFIG_GLOBAL and GIT_CONFIG_SYSTEM. NULL: not set. */
+cs_global *cs_global_new(const char *home, const char *xdg_config_home, const char *git_config_global,
+                         const char *git_config_system);
 void cs_global_free(cs_global *global);
 
 typedef struct cs_glob {

@@ -33,6 +33,14 @@ void RuleStack::enter(const DirRules& rules, size_t base, bool above) {
     if (!switches_.exclude || (!switches_.require_git && rules.git_is_file)) return;
     push(&exclude_, rules.exclude, base, above);
     unknown_ |= rules.exclude_unknown;
+    if (rules.relative_git_dir.empty()) return;
+    if (relative_ != nullptr)
+        for (const auto& [found, exclude] : *relative_) {
+            if (found.git_dir != rules.relative_git_dir) continue;
+            unknown_ |= found.unknown;
+            return push(&exclude_, exclude, base, above);
+        }
+    unknown_ = true;
 }
 
 void RuleStack::leave() {

@@ -6,10 +6,12 @@
 // Does not know: overrides, global excludes, --ignore-file, types, hidden.
 #ifndef CURSERVE_RULE_STACK_H
 #define CURSERVE_RULE_STACK_H
+#include <utility>
 #include <vector>
 
 #include "glob.h"
 #include "ignore.h"
+#include "relative_git.h"
 
 namespace curserve {
 
@@ -21,6 +23,9 @@ class RuleStack {
     // base: length of the directory's absolute path with a slash at its end: where paths relative to it begin.
     // above: the directory lies above the walk's starting point (switches.parent).
     void enter(const DirRules& rules, size_t base, bool above);
+    // Before the first enter: what this request finds by relative `.git` files. The rules must outlive the stack.
+    using RelativeRules = std::vector<std::pair<RelativeExclude, RulesRef>>;
+    void know(const RelativeRules* relative) { relative_ = relative; }
     void leave();
 
     // subject: of an absolute path below every directory entered.
@@ -50,6 +55,7 @@ class RuleStack {
 
     const IgnoreSwitches switches_;
     const bool fold_;
+    const RelativeRules* relative_ = nullptr;
     Layers rgignore_, ignore_, gitignore_, exclude_;
     Mark now_;
     std::vector<Mark> marks_;

@@ -20,8 +20,9 @@ class SelectionCache {
     struct Key {
         uint64_t filter, global, generation;  // generation: 0 unless the filter looks at sizes
         std::vector<Start> starts;
+        std::vector<RelativeExclude> relative;
         bool operator==(const Key& o) const {
-            return filter == o.filter && global == o.global && generation == o.generation &&
+            return filter == o.filter && global == o.global && generation == o.generation && relative == o.relative &&
                    std::equal(starts.begin(), starts.end(), o.starts.begin(), o.starts.end(),
                               [](const Start& a, const Start& b) {
                                   return a.position == b.position && a.implicit == b.implicit && a.typed == b.typed;
@@ -45,7 +46,24 @@ class SelectionCache {
         if (kept_.size() > kKept) kept_.pop_back();
     }
 
+    // The shape's `.git` files that name a relative directory: those directories, each once. Almost always none.
+    const std::vector<std::string>& relative_git_dirs(const Shape& shape) {
+        std::call_once(looked_, [&] {
+            const auto note = [&](const DirRulesRef& rules) {
+                if (rules && !rules->relative_git_dir.empty()) relative_git_dirs_.push_back(rules->relative_git_dir);
+            };
+            for (const auto& [directory, rules] : shape.above) note(rules);
+            for (const auto& [position, rules] : shape.rules) note(rules);
+            std::sort(relative_git_dirs_.begin(), relative_git_dirs_.end());
+            relative_git_dirs_.erase(std::unique(relative_git_dirs_.begin(), relative_git_dirs_.end()),
+                                     relative_git_dirs_.end());
+        });
+        return relative_git_dirs_;
+    }
+
   private:
+    std::once_flag looked_;
+    std::vector<std::string> relative_git_dirs_;
     std::mutex mutex_;
     std::list<std::pair<Key, SelectionRef>> kept_;
 };
@@ -67,8 +85,11 @@ size_t prefix_length(const Shape& shape, Position start) { return start == 0 ? 0
 
 class Walk {
   public:
-    Walk(const View& view, const Filter& filter, const IgnoreRules* global, Selection* out)
+    Walk(const View& view, const Filter& filter, const IgnoreRules* global,
+         const std::vector<RelativeExclude>& relative, Selection* out)
         : view_(view), shape_(*view.shape), filter_(filter), out_(out) {
+        for (const RelativeExclude& found : relative)
+            relative_.emplace_back(found, found.exists ? IgnoreRules::parse(found.bytes, false, nullptr) : nullptr);
         absolute_ = shape_.root == "/" ? "/" : shape_.root + "/";
         root_length_ = absolute_.size();
         if (global && !global->empty()) global_ = filter.fold_case ? global->folded().get() : global;
@@ -98,6 +119,7 @@ class Walk {
             return unsure("dotted_argument");
         if (filter_.max_depth != 0 && !listed(top)) return;
         RuleStack stack(filter_.switches, filter_.fold_case);
+        stack.know(&relative_);
         stack_ = &stack;
         for (const auto& [directory, rules] : shape_.above)
             if (rules) stack.enter(*rules, directory == "/" ? 1 : directory.size() + 1, true);
@@ -107,7 +129,7 @@ class Walk {
         walked_ = walked_prefix(start);
         walk(top, number);
         if (stack.faulty_above() || (stack.faulty() && filter_.ignore_messages)) unsure("ignore_file_error");
-        if (stack.unknown()) unsure("relative_gitdir");
+        if (stack.unknown()) unsure("git_file");
     }
 
   private:
@@ -218,6 +240,7 @@ class Walk {
     Selection* out_;
     const IgnoreRules* global_ = nullptr;
     std::vector<const IgnoreRules*> explicit_;
+    RuleStack::RelativeRules relative_;
     bool needs_walked_ = false;
     RuleStack* stack_ = nullptr;
     std::string absolute_, walked_;  // of the entry at hand
@@ -229,8 +252,10 @@ class Walk {
 SelectionRef select(const ViewRef& view, const Filter& filter, const std::vector<Start>& starts) {
     GlobalRules::Now global;
     if (filter.global && filter.switches.global && filter.switches.vcs) global = filter.global->refresh();
-    SelectionCache::Key key{filter.id, global.version, filter.max_filesize >= 0 ? view->generation + 1 : 0, starts};
+    SelectionCache::Key key{filter.id, global.version, filter.max_filesize >= 0 ? view->generation + 1 : 0, starts, {}};
     SelectionCache& cache = *view->shape->selections;
+    if (filter.switches.vcs && filter.switches.exclude && filter.switches.require_git)
+        key.relative = read_relative_excludes(cache.relative_git_dirs(*view->shape), filter.cwd);
     if (!global.unknown)
         if (SelectionRef found = cache.find(key)) return found;
     auto made = std::make_shared<Selection>();
@@ -239,7 +264,7 @@ SelectionRef select(const ViewRef& view, const Filter& filter, const std::vector
         made->why_uncertain = "global_excludes";
         return made;
     }
-    Walk walk(*view, filter, global.rules.get(), made.get());
+    Walk walk(*view, filter, global.rules.get(), key.relative, made.get());
     for (uint32_t i = 0; i < starts.size(); ++i) walk.run(starts[i], i);
     made->files.shrink_to_fit();
     std::sort(made->unlisted.begin(), made->unlisted.end());

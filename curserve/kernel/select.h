@@ -2,7 +2,8 @@
 //
 // In: a View, a Filter (ignore switches, overrides, types, depth, size), starting points. Out: positions of files in
 // the order of `rg --sort path`, and what must be listed first; or `uncertain`, where ripgrep would have complained.
-// Decides as ripgrep 15.2.0's walk would, but reads no file system (GlobalRules apart, which is asked once per call).
+// Decides as ripgrep 15.2.0's walk would, but reads no file system (GlobalRules and relative_git.h apart, which are
+// asked once per call).
 #ifndef CURSERVE_SELECT_H
 #define CURSERVE_SELECT_H
 #include <cstdint>
@@ -15,13 +16,15 @@
 
 namespace curserve {
 
-// core.excludesFile and friends for one (HOME, XDG_CONFIG_HOME, GIT_CONFIG_GLOBAL): compared by stat at each refresh.
+// core.excludesFile and friends for one (HOME, XDG_CONFIG_HOME, GIT_CONFIG_GLOBAL,
+// GIT_CONFIG_SYSTEM): compared by stat at each refresh.
 class GlobalRules {
   public:
     // No HOME, or an empty one: the home directory of the process's uid, as in ripgrep. An empty git_config_global or
     // XDG_CONFIG_HOME counts as unset.
     static std::shared_ptr<GlobalRules> open(const std::string& home, bool has_home, const std::string& xdg_config_home,
-                                             bool has_xdg, const std::string& git_config_global = std::string());
+                                             bool has_xdg, const std::string& git_config_global = std::string(),
+                                             const std::string& git_config_system = std::string());
     virtual ~GlobalRules() = default;
     struct Now {
         RulesRef rules;         // null: there are none

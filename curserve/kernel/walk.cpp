@@ -262,7 +262,8 @@ RulesFound read_rules(int dir_fd, const std::string& absolute, bool by_stat) {
             rules->exclude_unknown = first == LineOf::kFailed;
             known = first == LineOf::kText && line.compare(0, 8, "gitdir: ") == 0;
             if (known && line.compare(8, 1, "/") != 0) {  // relative to ripgrep's cwd, whatever that will be
-                rules->exclude_unknown = true;
+                if (line.size() > 8 && line.find('\0') == std::string::npos) rules->relative_git_dir = line.substr(8);
+                else rules->exclude_unknown = true;
                 known = false;
             }
             if (known) {
@@ -270,9 +271,9 @@ RulesFound read_rules(int dir_fd, const std::string& absolute, bool by_stat) {
                 const std::string pointer = join(real, "commondir");
                 found.sources.push_back(source_of(pointer, begun));
                 const LineOf second = first_line(pointer, &line);
-                known = second == LineOf::kText && !line.empty();
-                if (known) git_dir = line[0] == '.' ? join(real, line) : line;
-                rules->exclude_unknown = second == LineOf::kFailed || (known && git_dir[0] != '/');
+                known = second == LineOf::kText;
+                if (known) git_dir = line.compare(0, 1, ".") == 0 ? join(real, line) : line;
+                rules->exclude_unknown = second == LineOf::kFailed || (known && git_dir.compare(0, 1, "/") != 0);
                 known = known && !rules->exclude_unknown;
             }
         }

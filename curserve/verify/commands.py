@@ -307,8 +307,10 @@ class Commands:
         if kind < 0.115:
             self._beside[side + b"/gitconfig"] = b"[core]\nexcludesfile=" + side + b"/excludes\n"
             self._beside[side + b"/excludes"] = rules
-            return {b"GIT_CONFIG_GLOBAL": side + b"/gitconfig"}
-        if kind < 0.125:
+            return {self._random.choice((b"GIT_CONFIG_GLOBAL", b"GIT_CONFIG_SYSTEM")): side + b"/gitconfig"}
+        if kind < 0.12:
+            return {b"GIT_CONFIG_GLOBAL": b"/dev/null"}
+        if kind < 0.13:
             return {b"NO_COLOR": self._random.choice((b"", b"1"))}
         return {}
 

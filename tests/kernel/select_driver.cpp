@@ -54,7 +54,7 @@ DirRulesRef rules_of(const std::string& directory) {
         if (git_dir.compare(0, key.size(), key) != 0) return rules;
         git_dir = git_dir.substr(key.size());
         if (git_dir[0] != '/') {
-            rules->exclude_unknown = true;
+            rules->relative_git_dir = git_dir;
             return rules;
         }
         if (!slurp(git_dir + "/commondir", &text)) return rules;

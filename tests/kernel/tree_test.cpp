@@ -377,7 +377,9 @@ void rules_and_git() {
     write_file(root + "/.git/worktrees/wt/commondir", root + "/.git\n");
     check(!unknown() && worktree()->exclude != nullptr, "an absolute commondir");
     write_file(root + "/wt/.git", "gitdir: ../.git/worktrees/wt\n");
-    check(unknown(), "a relative gitdir");
+    check(!unknown() && worktree()->relative_git_dir == "../.git/worktrees/wt", "a relative gitdir is kept as written");
+    write_file(root + "/wt/.git", "gitdir: \n");
+    check(unknown(), "an empty gitdir");
     write_file(root + "/wt/.git", "gitdir: /\xff\n");
     check(unknown(), "a gitdir that is not UTF-8");
     write_file(root + "/wt/.git", "nothing of the kind\n");
