@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from curserve.rootpolicy import RootPolicy
 
 
+SCOPES = ("session", "workspace", "user")
+"""What requests are limited by; the kernel's order (cs_limits)."""
+
+
 class ConfigError(CurserveError):
     """The configuration cannot be used; the message is one line."""
 
@@ -50,12 +54,24 @@ class Limits:
     """threads: search threads, 0 = one per CPU. memory_bytes: when the daemon is this large, no further folder is
     attached. sweep_s: how often everything held is compared with the disk by stat, which bounds how long a change that
     no event tells of stays unseen. shadow: share (0 to 1) of the served searches that the real rg repeats for
-    comparison."""
+    comparison.
+
+    session_*, workspace_*, user_*: requests under way at once (concurrency) and per second (per_s) of one agent's
+    session, of one workspace, of one user; 0: no limit. What exceeds one waits for wait_s at most, `waiting` of a
+    session at most, and is declined then; so are heavy searches that wait for their turn."""
 
     threads: int = 0
     memory_bytes: int = field(default_factory=lambda: parse_size("50%"))
     sweep_s: float = 30.0
     shadow: float = 0.0
+    session_concurrency: int = 0
+    workspace_concurrency: int = 0
+    user_concurrency: int = 0
+    session_per_s: float = 0.0
+    workspace_per_s: float = 0.0
+    user_per_s: float = 0.0
+    waiting: int = 64
+    wait_s: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +208,12 @@ def _threads(value: Any) -> int:
     return value
 
 
+def _count(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 1_000_000:
+        raise ValueError("expected a whole number from 0 (no limit) to 1000000")
+    return value
+
+
 def _patterns(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(pattern, str) and pattern for pattern in value):
         raise ValueError("expected a list of patterns")
@@ -214,6 +236,13 @@ _KEYS: dict[tuple[str, str], tuple[str, Callable[[Any], Any]]] = {
     ("limits", "memory"): ("memory_bytes", parse_size),
     ("limits", "sweep_s"): ("sweep_s", _number(0.1, 3600, "seconds from 0.1 to 3600")),
     ("limits", "shadow"): ("shadow", _number(0, 1, "a share from 0 to 1")),
+    **{("limits", f"{scope}_concurrency"): (f"{scope}_concurrency", _count) for scope in SCOPES},
+    **{
+        ("limits", f"{scope}_per_s"): (f"{scope}_per_s", _number(0, 1e6, "requests per second from 0 (no limit)"))
+        for scope in SCOPES
+    },
+    ("limits", "waiting"): ("waiting", _count),
+    ("limits", "wait_s"): ("wait_s", _number(0, 3600, "seconds from 0 to 3600")),
     ("trust", "sandbox"): ("sandbox", _bool),
     ("model", "base_url"): ("base_url", _text),
     ("model", "model"): ("model", _text),

@@ -28,7 +28,7 @@ from curserve.kernel_door import Handle, lib
 from curserve.plan import Planner
 from curserve.session import Sessions
 from curserve.shadow import Shadow
-from curserve.stats import request_numbers
+from curserve.stats import queue_numbers, request_numbers
 from curserve.workspaces import Workspace, Workspaces
 
 _SESSION_THREADS = 16
@@ -60,6 +60,7 @@ class Daemon:
         self._sessions = Sessions(
             self._desk, _SESSION_THREADS, Planner(cores, brute), self._workspaces, self._shadow, config.trust.sandbox
         )
+        self._sessions.limit(config.limits)
 
     def run(self) -> None:
         """Serve until stop(). In the main thread."""
@@ -83,6 +84,7 @@ class Daemon:
         """As Controlled.status: requests, workspaces, memory."""
         return {
             "requests": request_numbers(self._desk),
+            "queue": queue_numbers(self._desk),
             "shadow": self._shadow.numbers(),
             "store": self._workspaces.store_numbers(),
             "memory": {"resident_bytes": psutil.Process().memory_info().rss},
@@ -102,6 +104,7 @@ class Daemon:
         logging.getLogger("curserve").setLevel(fresh.log.level.upper())
         self._workspaces.configure(fresh.roots.policy(), fresh.roots.auto)
         self._sessions.trust_sandbox = fresh.trust.sandbox
+        self._sessions.limit(fresh.limits)
         _log.info("configuration read again")
 
     def _told_to_stop(self, timeout_s: float) -> bool:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
+from curserve.config import SCOPES, Limits
 from curserve.errors import Decline
 from curserve.kernel_door import Handle, ffi, lib
 from curserve.plan import Planner
@@ -21,6 +23,13 @@ from curserve.workspaces import Workspaces
 
 _ACCEPT_MS = 500
 """How long a thread is away in the kernel before it looks whether the daemon is stopping."""
+
+_WAITING_THREADS = 6
+"""For clients that were slow to ask and searches that wait for their turn; arbitrary, above the slots of two agents."""
+_STALL_LOOK_S = 0.1
+"""How often the stalled are counted: one call of a microsecond."""
+_STALLED_MOST = 96
+"""Threads beyond the first ones, one of each kind per client that reads slowly; see Reply::kStalledMost."""
 
 _log = logging.getLogger(__name__)
 
@@ -43,14 +52,39 @@ class Sessions:
         self._shadow = shadow
         self.trust_sandbox = trust_sandbox
         self._stopping = False
-        self._threads = [
-            threading.Thread(target=self._run, name=f"session {index}", daemon=True) for index in range(threads)
-        ]
+        self._threads = [self._thread(lib.cs_desk_next, index) for index in range(threads)]
+        self._threads += [self._thread(lib.cs_desk_next_waiting, index) for index in range(_WAITING_THREADS)]
+        self._spares = 0
 
     def start(self) -> None:
         """Begin to serve."""
         for thread in self._threads:
             thread.start()
+        threading.Thread(target=self._replace_stalled, name="spares", daemon=True).start()
+
+    def _thread(self, take: Callable[..., int], index: int) -> threading.Thread:
+        return threading.Thread(target=self._run, args=(take,), name=f"session {index}", daemon=True)
+
+    def _replace_stalled(self) -> None:
+        """A client that does not read holds its thread; another thread takes that one's place, and stays."""
+        numbers = ffi.new("cs_queue_numbers *")
+        while not self._stopping:
+            time.sleep(_STALL_LOOK_S)
+            lib.cs_desk_queue_numbers_get(self._desk.pointer, numbers)
+            while self._spares < min(numbers.stalled, _STALLED_MOST) and not self._stopping:
+                self._spares += 1
+                for take in (lib.cs_desk_next, lib.cs_desk_next_waiting):
+                    thread = self._thread(take, len(self._threads))
+                    self._threads.append(thread)
+                    thread.start()
+
+    def limit(self, limits: Limits) -> None:
+        """Other limits from now on."""
+        raw = ffi.new("cs_limits *")
+        raw.concurrency = [getattr(limits, f"{scope}_concurrency") for scope in SCOPES]
+        raw.per_second = [getattr(limits, f"{scope}_per_s") for scope in SCOPES]
+        raw.waiting, raw.wait_ms = limits.waiting, int(limits.wait_s * 1000)
+        lib.cs_desk_limit(self._desk.pointer, raw)
 
     def stop(self, patience_s: float) -> bool:
         """Take no new clients; wait for those that are being answered. True when all of them are done."""
@@ -60,12 +94,12 @@ class Sessions:
             thread.join(max(0.0, deadline_s - time.monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
 
-    def _run(self) -> None:
+    def _run(self, take: Callable[..., int]) -> None:
         desk = self._desk.pointer
         client = ffi.new("cs_client *")
         outcome = ffi.new("cs_outcome *")
         while not self._stopping:
-            got = lib.cs_desk_next(desk, _ACCEPT_MS, self.trust_sandbox, client)
+            got = take(desk, _ACCEPT_MS, self.trust_sandbox, client)
             if got < 0:
                 return
             if got == 0:

@@ -30,6 +30,16 @@ def request_numbers(desk: Handle) -> dict[str, Any]:
     }
 
 
+def queue_numbers(desk: Handle) -> dict[str, int]:
+    """Now: clients that have not asked yet (silent), searches that wait, that run in a slot of their agent's (heavy),
+    clients that read slowly (stalled). Since the daemon began: searches that waited; that were declined for waiting too
+    long (expired), or because too many waited (overflowed)."""
+    raw = ffi.new("cs_queue_numbers *")
+    lib.cs_desk_queue_numbers_get(desk.pointer, raw)
+    names = ("silent", "waiting", "heavy", "stalled", "waited", "expired", "overflowed")
+    return {name: getattr(raw, name) for name in names}
+
+
 def _reasons(desk: Handle) -> dict[str, int]:
     size = 4096
     while True:

@@ -347,12 +347,43 @@ int cs_desk_next(cs_desk* desk, int timeout_ms, int trust_sandbox, cs_client* ou
     }
 }
 
+int cs_desk_next_waiting(cs_desk* desk, int timeout_ms, int trust_sandbox, cs_client* out) {
+    try {
+        Peer peer;
+        const int got = desk->desk->next_waiting(timeout_ms, trust_sandbox != 0, &peer);
+        if (got == 1) *out = cs_client{peer.fd, peer.pid, peer.received_ns, peer.payload, peer.payload_size};
+        return got;
+    } catch (const std::exception&) {
+        return 0;  // as above
+    }
+}
+
+void cs_desk_limit(cs_desk* desk, const cs_limits* limits) {
+    Limits made;
+    for (size_t scope = 0; scope < Limits::kScopes; ++scope) {
+        made.concurrency[scope] = limits->concurrency[scope];
+        made.per_second[scope] = limits->per_second[scope];
+    }
+    made.waiting = limits->waiting;
+    made.wait_ms = limits->wait_ms;
+    desk->desk->queue().set_limits(made);
+}
+
+void cs_desk_queue_numbers_get(const cs_desk* desk, cs_queue_numbers* out) {
+    const FairQueue::Numbers n = desk->desk->queue().numbers();
+    *out = cs_queue_numbers{n.silent, n.waiting, n.waited, n.expired, n.overflowed, n.heavy, Reply::stalled()};
+}
+
 void cs_desk_answer(cs_desk* desk, cs_tree* tree, const cs_query* query, cs_client* client, uint32_t plan_us,
                     cs_outcome* out) {
     std::memset(out, 0, sizeof *out);
     try {
-        const std::shared_ptr<Site> site = tree->site;
-        const Outcome got = desk->desk->answer(*site, *query->query, peer_of(*client), plan_us);
+        Peer peer = peer_of(*client);
+        const Outcome got = desk->desk->answer(tree->site, query->query, peer, plan_us);
+        if (peer.fd < 0) {  // it waits, and is somebody else's
+            client->fd = -1;
+            client->payload = nullptr;
+        }
         out->served = got.served ? 1 : 0;
         out->exit_code = got.exit_code;
         out->client_gone = got.client_gone ? 1 : 0;

@@ -5,9 +5,10 @@
 namespace curserve {
 
 struct Crew::Task {
-    const std::function<void()>* work;
+    const std::function<bool(bool)>* work;
     unsigned wanted;       // helpers that may still begin
     unsigned running = 0;  // helpers inside
+    bool open = true;      // the search's own thread is still at work
     std::condition_variable left;
 };
 
@@ -37,18 +38,21 @@ void Crew::run() {
         if (ending_) return;
         const std::shared_ptr<Task> task = tasks_.front();
         if (--task->wanted == 0) tasks_.pop_front();
+        waiting_.store(tasks_.size(), std::memory_order_relaxed);
         ++task->running;
         lock.unlock();
-        (*task->work)();
+        const bool more = (*task->work)(true);
         lock.lock();
+        if (more && task->open && task->wanted++ == 0) tasks_.push_back(task);
+        waiting_.store(tasks_.size(), std::memory_order_relaxed);
         if (--task->running == 0) task->left.notify_all();
     }
 }
 
-void Crew::help(unsigned helpers, const std::function<void()>& work) {
+void Crew::help(unsigned helpers, const std::function<bool(bool lent)>& work) {
     const unsigned lent = std::min<unsigned>(helpers, static_cast<unsigned>(threads_.size()));
     if (lent == 0) {
-        work();
+        work(false);
         return;
     }
     auto task = std::make_shared<Task>();
@@ -57,15 +61,18 @@ void Crew::help(unsigned helpers, const std::function<void()>& work) {
     {
         std::lock_guard<std::mutex> lock(mutex_);
         tasks_.push_back(task);
+        waiting_.store(tasks_.size(), std::memory_order_relaxed);
     }
     if (lent == 1)
         wake_.notify_one();
     else
         wake_.notify_all();
-    work();
+    work(false);
     std::unique_lock<std::mutex> lock(mutex_);
+    task->open = false;
     const auto mine = std::find(tasks_.begin(), tasks_.end(), task);
     if (mine != tasks_.end()) tasks_.erase(mine);  // those that never came are not waited for
+    waiting_.store(tasks_.size(), std::memory_order_relaxed);
     task->left.wait(lock, [&task] { return task->running == 0; });
 }
 

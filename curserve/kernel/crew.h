@@ -6,6 +6,7 @@
 // at most kWindow jobs may be ahead of the head.
 #ifndef CURSERVE_CREW_H
 #define CURSERVE_CREW_H
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -23,7 +24,11 @@ class Crew {
     // The process's crew: one thread fewer than there are cores (at least one), started at first use.
     static Crew& instance();
     // Runs `work` on this thread, and on up to `helpers` others that are free; returns when all that began have ended.
-    void help(unsigned helpers, const std::function<void()>& work);
+    // `work` is told whether its thread is lent, and says whether there is more to do: then that thread goes to the next
+    // search that wants one, and this search takes its turn again behind it.
+    void help(unsigned helpers, const std::function<bool(bool lent)>& work);
+    // Whether a search waits for a thread that is lent: time to come back between two jobs.
+    bool wanted() const { return waiting_.load(std::memory_order_relaxed) != 0; }
     ~Crew();
 
   private:
@@ -33,6 +38,7 @@ class Crew {
     std::mutex mutex_;
     std::condition_variable wake_;
     std::deque<std::shared_ptr<Task>> tasks_;
+    std::atomic<size_t> waiting_{0};  // tasks_.size(), for those without the mutex
     std::vector<std::thread> threads_;
     bool ending_ = false;
 };

@@ -1,6 +1,5 @@
 #include "desk.h"
 
-#include <cstdlib>
 #include <cstring>
 #include <unistd.h>
 
@@ -21,12 +20,6 @@ std::string key_of(const Peer& peer) {
     return key;
 }
 
-void close_peer(Peer& peer) {
-    ::close(peer.fd);
-    std::free(peer.payload);
-    peer = Peer{};
-}
-
 size_t bucket_of(uint32_t us) {
     size_t bits = 0;
     for (; us != 0; us >>= 1) ++bits;
@@ -35,43 +28,152 @@ size_t bucket_of(uint32_t us) {
 
 }  // namespace
 
+// What one search holds of the queue's room, given back at the end of its life.
+class Desk::Slot final : public Gate {
+  public:
+    Slot(FairQueue& queue, int32_t pid, const Site* site) : queue_(queue), pid_(pid), site_(site) {}
+    // Of a turn that take() has entered already.
+    Slot(FairQueue& queue, const Turn& turn)
+        : queue_(queue), pid_(turn.peer.pid), site_(turn.site.get()), session_(turn.session), heavy_(turn.heavy),
+          counted_(turn.counted) {}
+    Slot(const Slot&) = delete;
+    Slot& operator=(const Slot&) = delete;
+    ~Slot() override {
+        if (heavy_) queue_.leave_heavy(session_);
+        if (counted_) queue_.leave_limits(session_, site_);
+    }
+    bool enter() override { return heavy_ || (heavy_ = queue_.enter_heavy(session())); }
+    bool enter_limits() { return counted_ || (counted_ = queue_.enter_limits(session(), site_)); }
+    uint64_t session() {
+        if (session_ == 0) session_ = session_of(pid_);
+        return session_;
+    }
+    // What a turn takes over while it waits.
+    bool give_count() {
+        const bool counted = counted_;
+        counted_ = false;
+        return counted;
+    }
+
+  private:
+    FairQueue& queue_;
+    const int32_t pid_;
+    const Site* const site_;
+    uint64_t session_ = 0;
+    bool heavy_ = false, counted_ = false;
+};
+
 int Desk::next(int timeout_ms, bool trust_sandbox, Peer* out) {
     const uint64_t until_ns = monotonic_ns() + static_cast<uint64_t>(timeout_ms) * 1'000'000u;
     do {
         Peer peer;
-        const int got = accept_peer(listen_fd_, timeout_ms, trust_sandbox, &peer);
-        if (got != 1) return got;
-        if (peer.distrust != nullptr) {
-            decline(peer, peer.distrust);
-            close_peer(peer);
+        Incoming silent;
+        const int got = accept_peer(listen_fd_, timeout_ms, trust_sandbox, &peer, &silent);
+        if (got == 2) {
+            queue_.add_silent(std::move(silent));
             continue;
         }
-        Known known;
-        {
-            std::shared_lock<std::shared_mutex> lock(known_mutex_);
-            const auto found = known_.find(key_of(peer));
-            if (found != known_.end()) known = found->second;
-        }
-        if (known.query == nullptr) {
-            *out = peer;
-            return 1;
-        }
-        remembered_.fetch_add(1, std::memory_order_relaxed);
-        // A workspace that is gone must be looked for anew, which is Python's to do.
-        if (answer(*known.site, *known.query, peer, 0).reason == "gone") forget();
-        close_peer(peer);
+        if (got != 1) return got;
+        if (!answer_known(peer, out)) return 1;
     } while (monotonic_ns() < until_ns);
     return 0;
 }
 
-Outcome Desk::answer(Site& site, const Query& query, const Peer& peer, uint32_t plan_us) {
-    site.requests.fetch_add(1, std::memory_order_relaxed);
-    Asker asker;
-    asker.fd = peer.fd;
-    asker.received_ns = peer.received_ns;
-    std::memcpy(&asker.facts, peer.payload, sizeof asker.facts);
-    asker.cwd = reinterpret_cast<const char*>(peer.payload + sizeof asker.facts);
-    Outcome outcome = curserve::answer(*site.tree, site.index.get(), query, asker, plan_us);
+int Desk::next_waiting(int timeout_ms, bool trust_sandbox, Peer* out) {
+    Incoming client;
+    Turn turn;
+    switch (queue_.take(timeout_ms, &client, &turn)) {
+    case FairQueue::Taken::kNothing: return 0;
+    case FairQueue::Taken::kClient: {
+        Peer peer;
+        finish_peer(client, trust_sandbox, &peer);
+        return answer_known(peer, out) ? 0 : 1;
+    }
+    case FairQueue::Taken::kExpired: {
+        turn.heavy = false;  // it never got its slot
+        const Slot slot(queue_, turn);
+        decline(turn.peer, "busy");
+        close_peer(turn.peer);
+        return 0;
+    }
+    case FairQueue::Taken::kTurn: {
+        Slot slot(queue_, turn);
+        if (Reply(turn.peer.fd).hung_up()) {
+            clients_gone_.fetch_add(1, std::memory_order_relaxed);
+        } else {
+            answer_in(slot, turn.site, turn.query, turn.peer, turn.plan_us);
+        }
+        close_peer(turn.peer);
+        return 0;
+    }
+    }
+    return 0;
+}
+
+bool Desk::answer_known(Peer& peer, Peer* out) {
+    if (peer.distrust != nullptr) {
+        decline(peer, peer.distrust);
+        close_peer(peer);
+        return true;
+    }
+    Known known;
+    {
+        std::shared_lock<std::shared_mutex> lock(known_mutex_);
+        const auto found = known_.find(key_of(peer));
+        if (found != known_.end()) known = found->second;
+    }
+    if (known.query == nullptr) {
+        *out = peer;
+        return false;
+    }
+    remembered_.fetch_add(1, std::memory_order_relaxed);
+    // A workspace that is gone must be looked for anew, which is Python's to do.
+    if (answer(std::move(known.site), std::move(known.query), peer, 0).reason == "gone") forget();
+    close_peer(peer);
+    return true;
+}
+
+Outcome Desk::answer(std::shared_ptr<Site> site, std::shared_ptr<const Query> query, Peer& peer, uint32_t plan_us) {
+    Slot slot(queue_, peer.pid, site.get());
+    return answer_in(slot, std::move(site), std::move(query), peer, plan_us);
+}
+
+Outcome Desk::answer_in(Slot& slot, std::shared_ptr<Site> site, std::shared_ptr<const Query> query, Peer& peer,
+                        uint32_t plan_us) {
+    Outcome outcome;
+    bool heavy = false;
+    if (queue_.limited() && !slot.enter_limits()) {
+        outcome.postponed = true;
+    } else {
+        site->requests.fetch_add(1, std::memory_order_relaxed);
+        Asker asker;
+        asker.fd = peer.fd;
+        asker.received_ns = peer.received_ns;
+        std::memcpy(&asker.facts, peer.payload, sizeof asker.facts);
+        asker.cwd = reinterpret_cast<const char*>(peer.payload + sizeof asker.facts);
+        outcome = curserve::answer(*site->tree, site->index.get(), *query, asker, plan_us, &slot);
+        heavy = outcome.postponed;
+    }
+    if (!outcome.postponed) {
+        count(outcome, plan_us);
+        return outcome;
+    }
+    Turn turn;
+    turn.peer = peer;
+    turn.query = std::move(query);
+    turn.site = std::move(site);
+    turn.plan_us = plan_us;
+    turn.session = slot.session();
+    turn.heavy = heavy;
+    turn.counted = slot.give_count();
+    if (queue_.push(turn)) {
+        peer = Peer{};
+        return outcome;
+    }
+    if (turn.counted) queue_.leave_limits(turn.session, turn.site.get());
+    outcome.postponed = false;
+    outcome.reason = "busy";
+    Reply(peer.fd).decline("busy");
     count(outcome, plan_us);
     return outcome;
 }

@@ -17,6 +17,7 @@
 #include <unordered_map>
 
 #include "execute.h"
+#include "fair.h"
 #include "peer.h"
 
 namespace curserve {
@@ -34,9 +35,13 @@ class Desk {
 
     // Serves until a request needs a decision. 1: *out is that request; 0: timeout_ms went by; -1: the listener is gone.
     int next(int timeout_ms, bool trust_sandbox, Peer* out);
+    // The same for those that had to wait (fair.h), on threads of their own.
+    int next_waiting(int timeout_ms, bool trust_sandbox, Peer* out);
 
-    // Answers or declines one request, and counts it.
-    Outcome answer(Site& site, const Query& query, const Peer& peer, uint32_t plan_us);
+    // Answers or declines one request, and counts it; or lets it wait, and then takes the peer.
+    Outcome answer(std::shared_ptr<Site> site, std::shared_ptr<const Query> query, Peer& peer, uint32_t plan_us);
+    FairQueue& queue() { return queue_; }
+    const FairQueue& queue() const { return queue_; }
     void decline(const Peer& peer, const char* reason);
     bool say(const Peer& peer, const void* out, size_t size, int exit_code, uint32_t plan_us);
 
@@ -60,10 +65,16 @@ class Desk {
     };
     static constexpr size_t kMostKnown = 8192;  // arbitrary: some 80 MB if all of them were large
 
+    class Slot;
+    // True: answered or declined. False: *out needs a decision.
+    bool answer_known(Peer& peer, Peer* out);
+    Outcome answer_in(Slot& slot, std::shared_ptr<Site> site, std::shared_ptr<const Query> query, Peer& peer,
+                      uint32_t plan_us);
     void count(const Outcome& outcome, uint32_t plan_us);
     void count_decline(const std::string& reason);
 
     const int listen_fd_;
+    FairQueue queue_;
     mutable std::shared_mutex known_mutex_;
     std::unordered_map<std::string, Known> known_;
     mutable std::mutex reasons_mutex_;

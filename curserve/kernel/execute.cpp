@@ -24,6 +24,7 @@ constexpr uint64_t kExtendBudgetBytes = 256u << 20;
 constexpr int kExtendRounds = 16;              // each round lists one more level of ignored directories at most
 constexpr uint64_t kJobBytes = 512u << 10;     // text in one job
 constexpr size_t kJobFiles = 512;
+constexpr uint64_t kHeavyBytes = 4u << 20;     // this much text (1 to 40 ms, by engine) needs a slot of its agent's (fair.h)
 constexpr uint64_t kAloneBytes = 2u << 20;     // less text than this is not worth a second thread (a wake-up is ~30 us)
 
 uint32_t us_between(uint64_t from_ns, uint64_t to_ns) { return static_cast<uint32_t>((to_ns - from_ns) / 1000u); }
@@ -229,8 +230,10 @@ class Run {
         OrderedJobs jobs(jobs_.size() - 1, [this](const std::vector<char>& bytes, bool first) { return emit(bytes, first); });
         ordered_ = &jobs;
         const unsigned helpers = total_bytes_ < kAloneBytes || jobs_.size() < 3 ? 0 : query_.threads - 1;
-        Crew::instance().help(helpers, [this] { work(); });
+        Crew::instance().help(helpers, [this](bool lent) { return work(lent); });
     }
+
+    bool is_heavy() const { return total_bytes_ >= kHeavyBytes; }
 
     void finish(Outcome& outcome, const Asker& asker, uint32_t plan_us) {
         if (!unsure_.empty() && !reply_.sent_any()) throw Declined{unsure_};
@@ -397,7 +400,9 @@ class Run {
         return reply_.out(bytes.data(), bytes.size());
     }
 
-    void work() noexcept {
+    // lent: on a thread of the crew, which goes on elsewhere when others wait for it. True: there is more to do here.
+    bool work(bool lent) noexcept {
+        bool more = false;
         try {
             Scratch scratch;
             Totals totals;
@@ -411,6 +416,10 @@ class Run {
                 out.end();
                 if (matched && spec_.quiet != 0 && spec_.stats == 0) ordered_->stop();
                 if ((job & 15) == 15 && job_is_silent()) ordered_->stop();
+                if (lent && Crew::instance().wanted()) {
+                    more = true;
+                    break;
+                }
             }
             std::lock_guard<std::mutex> lock(mutex_);
             matched_ = matched_ || matched;
@@ -424,6 +433,7 @@ class Run {
         } catch (const std::exception&) {
             fail("no_memory");
         }
+        return more;
     }
 
     // A client that hung up while nothing is printed is noticed here.
@@ -612,7 +622,7 @@ void list_files(const Query& query, const View& view, const std::vector<Start>& 
 }
 
 void serve(Tree& tree, const GramIndex* index, const Query& query, const Asker& asker, uint32_t plan_us, Reply& reply,
-           Outcome& outcome) {
+           Outcome& outcome, Gate* gate) {
     check_places(tree, asker);
     ViewRef view = take_barrier(tree, outcome);
     const uint64_t begun = monotonic_ns();
@@ -644,6 +654,10 @@ void serve(Tree& tree, const GramIndex* index, const Query& query, const Asker& 
         return;
     }
     Run run(query, spec, index, view, std::move(starts), std::move(selection), !located.missing.empty(), reply);
+    if (gate != nullptr && run.is_heavy() && !reply.sent_any() && !gate->enter()) {
+        outcome.postponed = true;
+        return;
+    }
     run.go();
     outcome.search_us = us_between(begun, monotonic_ns());
     run.finish(outcome, asker, plan_us);
@@ -651,12 +665,13 @@ void serve(Tree& tree, const GramIndex* index, const Query& query, const Asker& 
 
 }  // namespace
 
-Outcome answer(Tree& tree, const GramIndex* index, const Query& query, const Asker& asker, uint32_t plan_us) {
+Outcome answer(Tree& tree, const GramIndex* index, const Query& query, const Asker& asker, uint32_t plan_us,
+               Gate* gate) {
     Outcome outcome;
     Reply reply(asker.fd);
     try {
-        serve(tree, index, query, asker, plan_us, reply, outcome);
-        outcome.served = true;
+        serve(tree, index, query, asker, plan_us, reply, outcome, gate);
+        outcome.served = !outcome.postponed;
     } catch (const Declined& declined) {
         outcome.reason = declined.reason;
         reply.decline(declined.reason.c_str());

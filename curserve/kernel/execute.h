@@ -42,16 +42,25 @@ struct Asker {
     std::string cwd;
 };
 
+// Asked once by a search that will take long, before its first byte.
+class Gate {
+  public:
+    virtual ~Gate() = default;
+    virtual bool enter() = 0;  // false: not now; the whole search is begun anew later
+};
+
 struct Outcome {
     bool served = false, client_gone = false;
+    bool postponed = false;  // neither served nor declined: the gate was closed
     int exit_code = 0;
     uint32_t barrier_us = 0, search_us = 0, total_us = 0;
     uint64_t generation = 0, files = 0, bytes_scanned = 0, bytes_out = 0;
     std::string reason;
 };
 
-// index: null if there is none.
-Outcome answer(Tree& tree, const GramIndex* index, const Query& query, const Asker& asker, uint32_t plan_us);
+// index, gate: null if there is none.
+Outcome answer(Tree& tree, const GramIndex* index, const Query& query, const Asker& asker, uint32_t plan_us,
+               Gate* gate = nullptr);
 
 }  // namespace curserve
 #endif

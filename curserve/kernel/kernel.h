@@ -170,7 +170,10 @@ void cs_desk_free(cs_desk *desk);       /* only when no call of it is under way 
  * cs_client_close). 0: timeout_ms went by. -1: the listener is gone. A client has one second to send its request; one
  * of another protocol version, or of a peer that may see other files than we do, is declined here. */
 int cs_desk_next(cs_desk *desk, int timeout_ms, int trust_sandbox, cs_client *out);
-/* Takes the barrier, selects, searches, prints, and sends the answer, or the decline. */
+/* The same for clients that were slow to ask and searches that had to wait; for a few threads of their own. */
+int cs_desk_next_waiting(cs_desk *desk, int timeout_ms, int trust_sandbox, cs_client *out);
+/* Takes the barrier, selects, searches, prints, and sends the answer, or the decline. A search that must wait for its
+ * turn takes the client with it: client->fd is -1 then, and out->served 0 with an empty reason. */
 void cs_desk_answer(cs_desk *desk, cs_tree *tree, const cs_query *query, cs_client *client, uint32_t plan_us,
                     cs_outcome *out);
 /* From now on requests like this client's are answered so, without Python. */
@@ -179,6 +182,19 @@ void cs_desk_forget(cs_desk *desk);     /* all of them: the workspaces changed *
 void cs_desk_decline(cs_desk *desk, cs_client *client, const char *reason);
 /* Sends bytes for stdout and an exit code: answers that need no search (--version, --type-list). */
 void cs_desk_say(cs_desk *desk, cs_client *client, cs_bytes out, int exit_code, uint32_t plan_us);
+
+typedef struct cs_limits {              /* [0] of an agent's session, [1] of a workspace, [2] of a user; 0: none */
+    uint32_t concurrency[3];
+    uint32_t waiting;                   /* searches of one session that may wait */
+    double per_second[3];
+    uint32_t wait_ms;                   /* then they are declined */
+    uint32_t pad;
+} cs_limits;
+void cs_desk_limit(cs_desk *desk, const cs_limits *limits);
+typedef struct cs_queue_numbers {       /* silent, waiting, heavy, stalled: now; the others since the beginning */
+    uint64_t silent, waiting, waited, expired, overflowed, heavy, stalled;
+} cs_queue_numbers;
+void cs_desk_queue_numbers_get(const cs_desk *desk, cs_queue_numbers *out);
 
 #define CS_STAGES 4                     /* plan, barrier, search, total */
 #define CS_BUCKETS 28                   /* bucket b counts times below 2^b us; the last one all others */

@@ -46,36 +46,10 @@ bool request_is_sound(const uint8_t* payload, size_t size) {
 
 namespace {
 
-constexpr int kRequestPatienceMs = 1000;  // a client writes its request right after connecting
+// A client writes its request right after connecting. Who is not that quick does not hold a thread (fair.h).
+constexpr int kRequestPatienceMs = 2;
 
-constexpr uint64_t kSpinNs = 50'000;      // what it sends is there sooner than a sleeping thread would be back
-
-// Reads exactly size bytes before the deadline.
-bool receive(int fd, void* to, size_t size, uint64_t deadline_ns) {
-    auto* at = static_cast<uint8_t*>(to);
-    const uint64_t spin_until_ns = monotonic_ns() + kSpinNs;
-    while (size > 0) {
-        const ssize_t n = ::recv(fd, at, size, MSG_DONTWAIT);
-        if (n > 0) {
-            at += n;
-            size -= static_cast<size_t>(n);
-            continue;
-        }
-        if (n == 0) return false;
-        if (errno == EINTR) continue;
-        if (errno != EAGAIN && errno != EWOULDBLOCK) return false;
-        const uint64_t now = monotonic_ns();
-        if (now >= deadline_ns) return false;
-        if (now < spin_until_ns) {
-            ::sched_yield();
-            continue;
-        }
-        pollfd wait{fd, POLLIN, 0};
-        const int left_ms = static_cast<int>((deadline_ns - now) / 1'000'000u) + 1;
-        if (::poll(&wait, 1, left_ms) < 0 && errno != EINTR) return false;
-    }
-    return true;
-}
+constexpr uint64_t kSpinNs = 50'000;  // what it sends is there sooner than a sleeping thread would be back
 
 // The parts of /proc/PID/status and ns/mnt that decide what a process may see.
 struct Sight {
@@ -128,9 +102,18 @@ const char* distrust_of(int32_t pid, bool trust_sandbox) {
     return nullptr;
 }
 
+void fill_peer(const Incoming& client, const char* distrust, Peer* out) {
+    out->fd = client.fd;
+    out->pid = client.pid;
+    out->received_ns = monotonic_ns();
+    out->payload = client.payload;
+    out->payload_size = client.head.size;
+    out->distrust = distrust;
+}
+
 }  // namespace
 
-int accept_peer(int listen_fd, int timeout_ms, bool trust_sandbox, Peer* out) {
+int accept_peer(int listen_fd, int timeout_ms, bool trust_sandbox, Peer* out, Incoming* silent) {
     // A blocking accept wakes one of the waiting threads; a poll before it would wake them all.
     const timeval patience{timeout_ms / 1000, (timeout_ms % 1000) * 1000};
     ::setsockopt(listen_fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
@@ -148,31 +131,76 @@ int accept_peer(int listen_fd, int timeout_ms, bool trust_sandbox, Peer* out) {
     }
     // While the client, which connects first, is still putting its question together.
     const char* const distrust = distrust_of(who.pid, trust_sandbox);
-    const uint64_t deadline_ns = monotonic_ns() + uint64_t{kRequestPatienceMs} * 1'000'000u;
-    cs_wire_head head{};
-    if (!receive(fd, &head, sizeof head, deadline_ns) || head.magic != CS_WIRE_MAGIC) {
-        ::close(fd);
-        return 0;
+    Incoming client;
+    client.fd = fd;
+    client.pid = who.pid;
+    const uint64_t spin_until_ns = monotonic_ns() + kSpinNs;
+    for (;;) {
+        switch (read_more(client)) {
+        case Reading::kDone:
+            fill_peer(client, distrust, out);
+            return 1;
+        case Reading::kBad:
+            ::close(fd);
+            std::free(client.payload);
+            return 0;
+        case Reading::kMore: break;
+        }
+        if (monotonic_ns() < spin_until_ns) {
+            ::sched_yield();
+            continue;
+        }
+        pollfd wait{fd, POLLIN, 0};
+        if (::poll(&wait, 1, kRequestPatienceMs) == 0) {
+            *silent = client;
+            return 2;
+        }
     }
-    if (head.version != CS_WIRE_VERSION || head.type != CS_WIRE_REQUEST || head.size > CS_WIRE_MAX_REQUEST) {
-        Reply(fd).decline(head.version != CS_WIRE_VERSION ? "version" : "bad_frame");
-        ::close(fd);
-        return 0;
+}
+
+Reading read_more(Incoming& client) {
+    for (;;) {
+        const size_t whole = sizeof client.head + (client.payload != nullptr ? client.head.size : 0);
+        if (client.got == whole && client.payload == nullptr) {
+            const cs_wire_head& head = client.head;
+            if (head.magic != CS_WIRE_MAGIC) return Reading::kBad;
+            if (head.version != CS_WIRE_VERSION || head.type != CS_WIRE_REQUEST || head.size > CS_WIRE_MAX_REQUEST) {
+                Reply(client.fd).decline(head.version != CS_WIRE_VERSION ? "version" : "bad_frame");
+                return Reading::kBad;
+            }
+            client.payload = static_cast<uint8_t*>(std::malloc(head.size > 0 ? head.size : 1));
+            if (client.payload == nullptr) return Reading::kBad;
+            continue;
+        }
+        if (client.got == whole) {
+            if (request_is_sound(client.payload, client.head.size)) return Reading::kDone;
+            Reply(client.fd).decline("bad_frame");
+            return Reading::kBad;
+        }
+        uint8_t* to = client.got < sizeof client.head ? reinterpret_cast<uint8_t*>(&client.head) + client.got
+                                                      : client.payload + (client.got - sizeof client.head);
+        const ssize_t n = ::recv(client.fd, to, whole - client.got, MSG_DONTWAIT);
+        if (n > 0) {
+            client.got += static_cast<size_t>(n);
+        } else if (n == 0) {
+            return Reading::kBad;
+        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            return Reading::kMore;
+        } else if (errno != EINTR) {
+            return Reading::kBad;
+        }
     }
-    auto* payload = static_cast<uint8_t*>(std::malloc(head.size > 0 ? head.size : 1));
-    if (payload == nullptr || !receive(fd, payload, head.size, deadline_ns) || !request_is_sound(payload, head.size)) {
-        Reply(fd).decline("bad_frame");
-        std::free(payload);
-        ::close(fd);
-        return 0;
-    }
-    out->fd = fd;
-    out->pid = who.pid;
-    out->received_ns = monotonic_ns();
-    out->payload = payload;
-    out->payload_size = head.size;
-    out->distrust = distrust;
-    return 1;
+}
+
+// What such a client is may have changed since it connected.
+void finish_peer(const Incoming& client, bool trust_sandbox, Peer* out) {
+    fill_peer(client, distrust_of(client.pid, trust_sandbox), out);
+}
+
+void close_peer(Peer& peer) {
+    if (peer.fd >= 0) ::close(peer.fd);
+    std::free(peer.payload);
+    peer = Peer{};
 }
 
 }  // namespace curserve

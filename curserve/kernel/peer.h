@@ -9,6 +9,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "../../shims/wire.h"
+
 namespace curserve {
 
 struct Peer {
@@ -20,8 +22,23 @@ struct Peer {
     const char* distrust = nullptr;  // static decline reason, or null
 };
 
-// As cs_accept() in kernel.h.
-int accept_peer(int listen_fd, int timeout_ms, bool trust_sandbox, Peer* out);
+// A client of our own uid whose request is not complete yet. Plain data: whoever has it last closes and frees.
+struct Incoming {
+    int fd = -1;
+    int32_t pid = 0;
+    cs_wire_head head{};
+    size_t got = 0;              // bytes of the frame, the head's first
+    uint8_t* payload = nullptr;  // malloc'ed; null until the head is complete
+};
+enum class Reading { kMore, kDone, kBad };  // kBad: told what is wrong with it if that can be said
+// Reads what has come; never waits.
+Reading read_more(Incoming& client);
+
+// As cs_desk_next() in kernel.h; 2: *silent is a client whose request did not come at once.
+int accept_peer(int listen_fd, int timeout_ms, bool trust_sandbox, Peer* out, Incoming* silent);
+// A complete client as a Peer.
+void finish_peer(const Incoming& client, bool trust_sandbox, Peer* out);
+void close_peer(Peer& peer);
 
 // Whether the bytes are a well-formed REQUEST payload: counts and sizes agree, every string is ended.
 bool request_is_sound(const uint8_t* payload, size_t size);

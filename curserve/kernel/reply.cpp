@@ -1,5 +1,6 @@
 #include "reply.h"
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <poll.h>
@@ -11,7 +12,11 @@ namespace {
 cs_wire_head head_of(uint16_t type, size_t size) {
     return cs_wire_head{CS_WIRE_MAGIC, CS_WIRE_VERSION, type, static_cast<uint32_t>(size)};
 }
+
+std::atomic<uint32_t> stalled_clients{0};
 }  // namespace
+
+uint32_t Reply::stalled() { return stalled_clients.load(std::memory_order_relaxed); }
 
 Reply::Reply(int fd) : fd_(fd) { buffer_.reserve(4096); }
 
@@ -67,7 +72,12 @@ bool Reply::send_all(const uint8_t* data, size_t size) {
             continue;
         } else if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
             pollfd wait{fd_, POLLOUT, 0};
-            const int ready = ::poll(&wait, 1, kPatienceMs);
+            int ready = ::poll(&wait, 1, kStallMs);
+            if (ready == 0) {
+                const bool many = stalled_clients.fetch_add(1, std::memory_order_relaxed) >= kStalledMost;
+                ready = ::poll(&wait, 1, many ? kStallMs : kPatienceMs);
+                stalled_clients.fetch_sub(1, std::memory_order_relaxed);
+            }
             if (ready == 0 || (ready < 0 && errno != EINTR)) gone_ = true;
         } else {
             gone_ = true;

@@ -30,10 +30,14 @@ class Reply {
     // True when the client hung up, asked of the socket itself: for long searches that print nothing.
     bool hung_up();
     uint64_t bytes() const { return bytes_; }
+    // Clients of the process that read so slowly that a thread waits for them now.
+    static uint32_t stalled();
 
   private:
     static constexpr size_t kBuffer = 256 * 1024;
     static constexpr int kPatienceMs = 30'000;  // arbitrary: longer than any pager's pause is not wanted in RAM
+    static constexpr int kStallMs = 50;         // after so long a client counts as stalled
+    static constexpr uint32_t kStalledMost = 96;  // more than that, and a stalled client is given up (session.py)
 
     bool frame_bytes(uint16_t type, const void* data, size_t size);
     void close_frame();

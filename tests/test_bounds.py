@@ -1,0 +1,211 @@
+"""The daemon within bounds: clients that are silent, slow or too many, and agents that burst, stop nobody."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from daemon_place import wait_for
+from oracle import Box, compare
+
+from curserve import paths
+
+_HEAVY_WORDS = ["-c", "--no-config", r"[a-z]+ [a-z]+ \w+x$"]
+"""No gram, no literal: every byte of the tree is looked at."""
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    root = tmp_path / "tree"
+    root.mkdir()
+    for index in range(20):
+        (root / f"{index}.txt").write_text(f"needle {index}\nhay\n" * 50)
+    return root
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    """12 MB of text, all of it different, so that it is a heavy search's worth."""
+    root = tmp_path / "large"
+    root.mkdir()
+    for index in range(48):
+        (root / f"{index:02}.txt").write_text("".join(f"some words {index} {line} here\n" for line in range(10_000)))
+    return root
+
+
+def _connected(box: Box) -> socket.socket:
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(str(box.socket))
+    return client
+
+
+def _queue(box: Box) -> dict[str, Any]:
+    found: dict[str, Any] = box.control("status")["queue"]
+    return found
+
+
+@pytest.fixture
+def silent(own_box: Box) -> Iterator[Box]:
+    """A box with a thousand clients that say nothing."""
+    with ExitStack() as clients:
+        for _ in range(1000):
+            clients.enter_context(_connected(own_box))
+        yield own_box
+
+
+def test_a_thousand_silent_clients_stop_nobody(silent: Box, tree: Path) -> None:
+    silent.attach(tree)
+    for _ in range(20):
+        assert compare(silent, ["needle"], tree).served
+
+
+def test_silent_clients_are_let_go(own_box: Box) -> None:
+    with _connected(own_box) as client:
+        client.settimeout(20)
+        assert client.recv(100) == b""
+    wait_for(lambda: _queue(own_box)["silent"] == 0, "no silent client")
+
+
+def test_a_request_in_pieces_is_answered(own_box: Box) -> None:
+    """Wherever the pieces end; the daemon waits for each of them without a thread."""
+    payload = b"\xff" * 400
+    whole = struct.pack("<IHHI", 0x56535243, 1, 1, len(payload)) + payload
+    for cut in (1, 11, 12, 13, 300):
+        with _connected(own_box) as client:
+            client.settimeout(20)
+            client.sendall(whole[:cut])
+            wait_for(lambda: _queue(own_box)["silent"] == 1, "the daemon's patience")
+            client.sendall(whole[cut:])
+            reply = client.recv(4096)
+            assert reply[12:] == b"bad_frame"
+
+
+def test_clients_that_never_read_stop_nobody(own_box: Box, large: Path) -> None:
+    """More of them than the daemon has threads at first."""
+    own_box.attach(large)
+    readers = [
+        subprocess.Popen(
+            [str(paths.shim_dir() / "rg"), "-n", "words"], cwd=large, env=own_box.env, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
+        )
+        for _ in range(24)
+    ]  # fmt: skip
+    try:
+        for _ in range(10):
+            compare(own_box, ["-c", "words", "01.txt"], large)
+        assert compare(own_box, ["-c", "words", "01.txt"], large).served
+    finally:
+        for reader in readers:
+            reader.kill()
+            reader.communicate()
+
+
+def _burst(box: Box, root: Path, count: int) -> list[subprocess.Popen[bytes]]:
+    """One agent's searches, all at once; the agent's session is that of this process."""
+    return [
+        subprocess.Popen(
+            [str(paths.shim_dir() / "rg"), *_HEAVY_WORDS], cwd=root, env=box.env | {"CURSERVE_TIMEOUT_MS": "60000"},
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        )
+        for _ in range(count)
+    ]  # fmt: skip
+
+
+def test_a_burst_waits_for_its_turn_and_is_answered(own_box: Box, large: Path) -> None:
+    own_box.attach(large)
+    expected = compare(own_box, _HEAVY_WORDS, large)
+    searches = _burst(own_box, large, 24)
+    for search in searches:
+        out, _ = search.communicate(timeout=120)
+        assert (search.returncode, sorted(out.splitlines())) == (expected.code, sorted(expected.stdout.splitlines()))
+    wait_for(lambda: _queue(own_box)["waiting"] == 0 and _queue(own_box)["heavy"] == 0, "all slots given back")
+
+
+def test_too_many_waiting_are_declined_and_answered_by_rg(tmp_path: Path, large: Path) -> None:
+    (tmp_path / "box").mkdir()
+    with Box(tmp_path / "box", "[limits]\nsession_concurrency = 1\nwaiting = 1\n") as box:
+        box.attach(large)
+        expected = compare(box, _HEAVY_WORDS, large)
+        wait_for(lambda: _overflowed(box, large, expected.stdout), "an overflow of the queue", timeout_s=60)
+        assert box.control("status")["requests"]["declined_by_reason"]["busy"] >= 1
+        assert compare(box, ["-c", "words", "01.txt"], large).served
+
+
+def _overflowed(box: Box, root: Path, expected: bytes) -> bool:
+    """Another burst was answered right; whether any of it was ever too much."""
+    for search in _burst(box, root, 16):
+        out, _ = search.communicate(timeout=120)
+        assert sorted(out.splitlines()) == sorted(expected.splitlines())
+    return bool(_queue(box)["overflowed"])
+
+
+def test_requests_per_second_are_limited_by_waiting(tmp_path: Path, tree: Path) -> None:
+    (tmp_path / "box").mkdir()
+    with Box(tmp_path / "box", "[limits]\nworkspace_per_s = 4\nwait_s = 30\n") as box:
+        box.attach(tree)
+        for _ in range(12):
+            assert compare(box, ["-c", "needle"], tree, {"CURSERVE_TIMEOUT_MS": "60000"}).served
+        assert _queue(box)["waited"] >= 1
+
+
+def test_what_waits_too_long_is_declined(tmp_path: Path, tree: Path) -> None:
+    (tmp_path / "box").mkdir()
+    with Box(tmp_path / "box", "[limits]\nuser_per_s = 0.01\nwait_s = 0.2\n") as box:
+        box.attach(tree)
+        assert compare(box, ["-c", "needle"], tree).served
+        answer = compare(box, ["-c", "needle"], tree)
+        assert (answer.served, answer.reason) == (False, "busy")
+        assert _queue(box)["expired"] == 1
+
+
+def test_those_who_leave_the_queue_are_not_worked_for(tmp_path: Path, tree: Path) -> None:
+    (tmp_path / "box").mkdir()
+    with Box(tmp_path / "box", "[limits]\nworkspace_per_s = 0.5\nwait_s = 60\n") as box:
+        box.attach(tree)
+        assert compare(box, ["-c", "needle"], tree).served
+        env = box.env | {"CURSERVE_TIMEOUT_MS": "60000"}
+        waiting = subprocess.Popen([str(paths.shim_dir() / "rg"), "needle"], cwd=tree, env=env, stdout=subprocess.PIPE)
+        wait_for(lambda: _queue(box)["waiting"] == 1, "the search in the queue")
+        waiting.kill()
+        waiting.communicate()
+        wait_for(lambda: _queue(box)["waiting"] == 0, "an empty queue")
+        assert box.control("status")["requests"]["clients_gone"] == 1
+
+
+def test_many_threads_of_clients_at_once(own_box: Box, tree: Path) -> None:
+    own_box.attach(tree)
+    wrong: list[str] = []
+
+    def search() -> None:
+        for _ in range(5):
+            try:
+                compare(own_box, ["needle"], tree)
+            except AssertionError as error:
+                wrong.append(str(error))
+
+    threads = [threading.Thread(target=search) for _ in range(32)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_nobody_is_left_in_the_queue_by_a_stop(own_box: Box, large: Path) -> None:
+    """Searches that wait when the daemon is told to stop are answered, by it or by rg."""
+    own_box.attach(large)
+    expected = compare(own_box, _HEAVY_WORDS, large)
+    searches = _burst(own_box, large, 12)
+    own_box.stop()
+    for search in searches:
+        out, _ = search.communicate(timeout=120)
+        assert sorted(out.splitlines()) == sorted(expected.stdout.splitlines())
+    assert not os.path.exists(own_box.socket)
