@@ -100,3 +100,22 @@ def test_links_are_followed_where_there_are_none(box: Box, tree: Path) -> None:
     (tree / "link").symlink_to("sub")
     _served(box, tree, "-L", "alpha", "sub")
     assert not compare(box, ["-L", "alpha"], tree).served
+
+
+def test_a_binary_message_is_not_separated_where_our_threads_share_the_work(box: Box, tree: Path) -> None:
+    """ripgrep of one thread separates files that printed lines only; ours came first in a thread's share."""
+    (tree / "g.txt").write_text("alpha\n" * 40_000)
+    (tree / "h.txt").write_bytes(b"\0alpha\n")
+    (tree / "i.txt").write_text("alpha\n")
+    for name in ("-A1", "--heading"):
+        _served(box, tree, "--sort", "path", "--binary", "--stats", name, "alpha")
+        _served(box, tree, "-j1", "--sort", "path", "--binary", name, "alpha", "g.txt", "h.txt", "i.txt")
+
+
+def test_one_threads_enlarged_buffer_meets_a_file_with_a_late_nul(box: Box, tree: Path) -> None:
+    """The second time the file is read its NUL is in the first window, and nothing of it is printed."""
+    late = b"alpha\n" * 100 + b"x" * 70_000 + b"\n" + b"alpha\n" * 5_000 + b"\0\n"
+    (tree / "z.txt").write_bytes(late)
+    box.attach(tree)
+    for order in ("--sort", "--sortr"):
+        compare(box, [order, "modified", "alpha", ".", str(tree)], tree)

@@ -95,7 +95,7 @@ bool OrderedJobs::offer(size_t job, std::vector<char>& buffer, bool* streaming) 
     }
     // Only the head's own thread gets here, and finish() emits only finished heads: no lock is needed to send.
     lock.unlock();
-    const bool wanted = emit_(buffer, !*streaming);
+    const bool wanted = emit_(buffer, job, !*streaming);
     *streaming = true;
     buffer.clear();
     if (!wanted) stop();
@@ -111,7 +111,7 @@ void OrderedJobs::finish(size_t job, std::vector<char>&& buffer, bool streaming)
         emitting_ = true;
         Slot slot = std::move(done_[head_]);
         lock.unlock();
-        const bool wanted = slot.buffer.empty() || emit_(slot.buffer, !slot.streamed);
+        const bool wanted = slot.buffer.empty() || emit_(slot.buffer, head_, !slot.streamed);
         lock.lock();
         ++head_;
         emitting_ = false;

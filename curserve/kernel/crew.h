@@ -46,7 +46,7 @@ class Crew {
 class OrderedJobs {
   public:
     // emit: sends bytes; called by one thread at a time, in job order. False: nobody wants more.
-    using Emit = std::function<bool(const std::vector<char>&, bool first_of_job)>;
+    using Emit = std::function<bool(const std::vector<char>&, size_t job, bool first_of_job)>;
     OrderedJobs(size_t jobs, Emit emit) : emit_(std::move(emit)), done_(jobs) {}
 
     static constexpr size_t kNoJob = static_cast<size_t>(-1);

@@ -227,7 +227,10 @@ class Run {
     }
 
     void go() {
-        OrderedJobs jobs(jobs_.size() - 1, [this](const std::vector<char>& bytes, bool first) { return emit(bytes, first); });
+        unseparated_.assign(jobs_.size(), 0);
+        OrderedJobs jobs(jobs_.size() - 1, [this](const std::vector<char>& bytes, size_t job, bool first) {
+            return emit(bytes, first, first && unseparated_[job] == 0);
+        });
         ordered_ = &jobs;
         const unsigned helpers = total_bytes_ < kAloneBytes || jobs_.size() < 3 ? 0 : query_.threads - 1;
         Crew::instance().help(helpers, [this](bool lent) { return work(lent); });
@@ -238,7 +241,8 @@ class Run {
     void finish(Outcome& outcome, const Asker& asker, uint32_t plan_us) {
         if (!unsure_.empty() && !reply_.sent_any()) throw Declined{unsure_};
         // How far ripgrep looks into one file may hang on which of its threads enlarged a buffer for another: chance.
-        if (grew_buffer_ && minds_buffer_ && spec_.single_threaded == 0 && !reply_.sent_any()) throw Declined{"buffers"};
+        // One thread keeps its enlarged buffer for the files after, in an order that we do not follow file by file.
+        if (grew_buffer_ && minds_buffer_ && !reply_.sent_any()) throw Declined{"buffers"};
         int code = matched_ ? 0 : 1;
         if (failed_ && !(matched_ && spec_.quiet != 0)) code = 2;
         if (!unsure_.empty()) {
@@ -278,12 +282,14 @@ class Run {
         JobOutput(Run& run, size_t job) : run_(run), job_(job) {}
         void next_file() {
             written_ = between_bytes_ = 0;
-            file_printed_ = false;
+            file_printed_ = holding_ = false;
         }
         // The file is done. ripgrep of one thread separates only files that printed lines; takes back what was too much.
         // Gives the bytes printed between this file and the one before.
         uint64_t end_file(bool separate) {
-            if (!separate && between_bytes_ > 0 && between_at_ + between_bytes_ <= buffer_.size() && !streaming_) {
+            if (!separate && file_printed_ && first_of_job_) run_.unseparated_[job_] = 1;
+            first_of_job_ = first_of_job_ && !file_printed_;
+            if (!separate && between_bytes_ > 0 && !between_left_) {
                 const auto at = buffer_.begin() + static_cast<std::ptrdiff_t>(between_at_);
                 buffer_.erase(at, at + static_cast<std::ptrdiff_t>(between_bytes_));
                 between_bytes_ = 0;
@@ -297,6 +303,8 @@ class Run {
                 if (job_printed_) {
                     Between between(*this);
                     between_at_ = buffer_.size();
+                    between_left_ = false;
+                    holding_ = true;
                     print_between(run_.spec_, between);
                     between_bytes_ = between.written();
                 }
@@ -326,16 +334,22 @@ class Run {
         bool raw(const void* data, size_t size) {
             const auto* from = static_cast<const char*>(data);
             buffer_.insert(buffer_.end(), from, from + size);
-            if (buffer_.size() < kOffer) return true;
-            return run_.ordered_->offer(job_, buffer_, &streaming_);
+            // What may have to be taken back stays here: a file that prints no lines prints no more than a message.
+            holding_ = holding_ && written_ < kMessage;
+            if (buffer_.size() < kOffer || holding_) return true;
+            const bool wanted = run_.ordered_->offer(job_, buffer_, &streaming_);
+            if (buffer_.empty()) between_left_ = true;
+            return wanted;
         }
-        static constexpr size_t kOffer = 128u << 10;
+        static constexpr size_t kOffer = 128u << 10, kMessage = 32u << 10;
         Run& run_;
         size_t job_;
         std::vector<char> buffer_;
         uint64_t written_ = 0, between_bytes_ = 0;
         size_t between_at_ = 0;
+        bool between_left_ = false, holding_ = false;
         bool file_printed_ = false, job_printed_ = false, streaming_ = false;
+        bool first_of_job_ = true;  // no file before this one printed
     };
 
     // Where a file without a match prints nothing, the index may say which files need not be looked at.
@@ -385,7 +399,7 @@ class Run {
         if (jobs_.back() != files_.size()) jobs_.push_back(files_.size());
     }
 
-    bool emit(const std::vector<char>& bytes, bool first_of_job) {
+    bool emit(const std::vector<char>& bytes, bool first_of_job, bool separate) {
         if (bytes.empty()) return true;
         // A ripgrep of one thread that cannot print has matched nothing yet in its own eyes until a file is done.
         const bool alone = spec_.single_threaded != 0;
@@ -393,7 +407,7 @@ class Run {
         if (first_of_job && printed_any_) {
             if (alone) reply_.broken_pipe_exit(0);
             ReplyOutput out(reply_);
-            print_between(spec_, out);
+            if (separate) print_between(spec_, out);
             if (alone) between_bytes_ += out.written();
         }
         printed_any_ = true;
@@ -504,6 +518,7 @@ class Run {
     bool failed_;
     Reply& reply_;
     OrderedJobs* ordered_ = nullptr;
+    std::vector<char> unseparated_;  // of each job: what comes first is no file's lines, but one thread's message
     CandidatesRef candidates_;     // null: every file must be searched
     std::vector<Selected> files_;  // to be searched, in order
     std::vector<size_t> jobs_;

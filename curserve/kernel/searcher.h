@@ -26,7 +26,7 @@ struct FileResult {
     uint64_t matched_lines = 0, matches = 0, bytes_searched = 0, bytes_printed = 0;
     bool searched = true;            // counts in "files searched"
     // ripgrep keeps a buffer that a long line made it enlarge. After a file with grew_buffer, what it prints for one
-    // with minds_buffer may differ from this; between threads that is chance, but a single-threaded ripgrep is exact.
+    // with minds_buffer may differ from this; between threads that is chance.
     bool grew_buffer = false, minds_buffer = false;
     const char* unsure = nullptr;    // cannot be done exactly: a decline reason; nothing was appended then
 };
