@@ -7,6 +7,7 @@ have begun be finished.
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import select
@@ -47,6 +48,8 @@ class Daemon:
     def __init__(self, config: Config, listener: socket.socket, control: ControlPlane) -> None:
         sys.setswitchinterval(_SWITCH_S)
         regex.warm()
+        gc.collect()
+        gc.freeze()  # modules and tables stay for good: no collection in a request's way looks at them again
         cores = config.limits.threads or os.cpu_count() or 2
         brute = environment.variable("CURSERVE_BRUTE") is not None
         self._listener = listener

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -191,6 +192,16 @@ def test_garbage_harms_nobody(own_box: Box, attached: Path, sent: bytes) -> None
             client.connect(str(own_box.socket))
             client.sendall(sent)
     assert compare(own_box, ["needle"], attached).served
+
+
+def test_silent_clients_keep_nobody_out(own_box: Box, attached: Path) -> None:
+    """Clients that connect at once and say nothing take a thread each for a while; whoever comes then finds another."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(8):
+            silent = stack.enter_context(socket.socket(socket.AF_UNIX))
+            silent.connect(str(own_box.socket))
+        for _ in range(3):
+            assert compare(own_box, ["-n", "needle"], attached).served
 
 
 def test_disk_full_in_the_runtime_folder(tmp_path: Path, tree: Path) -> None:

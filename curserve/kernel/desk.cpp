@@ -68,7 +68,7 @@ int Desk::next(int timeout_ms, bool trust_sandbox, Peer* out) {
     do {
         Peer peer;
         Incoming silent;
-        const int got = accept_peer(listen_fd_, timeout_ms, trust_sandbox, &peer, &silent);
+        const int got = accept_peer(bell_, timeout_ms, trust_sandbox, &peer, &silent);
         if (got == 2) {
             queue_.add_silent(std::move(silent));
             continue;

@@ -31,7 +31,7 @@ struct Site {
 
 class Desk {
   public:
-    explicit Desk(int listen_fd) : listen_fd_(listen_fd) {}
+    explicit Desk(int listen_fd) : bell_(listen_fd) {}
 
     // Serves until a request needs a decision. 1: *out is that request; 0: timeout_ms went by; -1: the listener is gone.
     int next(int timeout_ms, bool trust_sandbox, Peer* out);
@@ -73,7 +73,7 @@ class Desk {
     void count(const Outcome& outcome, uint32_t plan_us);
     void count_decline(const std::string& reason);
 
-    const int listen_fd_;
+    Doorbell bell_;
     FairQueue queue_;
     mutable std::shared_mutex known_mutex_;
     std::unordered_map<std::string, Known> known_;

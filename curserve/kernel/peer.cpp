@@ -11,9 +11,11 @@
 #include <sched.h>
 #include <string>
 #include <string_view>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
+#include <system_error>
 #include <unistd.h>
 
 #include "../../shims/wire.h"
@@ -113,16 +115,45 @@ void fill_peer(const Incoming& client, const char* distrust, Peer* out) {
 
 }  // namespace
 
-int accept_peer(int listen_fd, int timeout_ms, bool trust_sandbox, Peer* out, Incoming* silent) {
-    // A blocking accept wakes one of the waiting threads; a poll before it would wake them all.
-    const timeval patience{timeout_ms / 1000, (timeout_ms % 1000) * 1000};
-    ::setsockopt(listen_fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    const int fd = ::accept4(listen_fd, nullptr, nullptr, SOCK_CLOEXEC);
-    if (fd < 0) {
-        // Out of descriptors: wait a little, or the loop would spin on the same connection.
-        if (errno == EMFILE || errno == ENFILE) ::usleep(10'000);
-        return errno == EBADF || errno == EINVAL || errno == ENOTSOCK ? -1 : 0;
+Doorbell::Doorbell(int listen_fd) : listen_fd_(listen_fd), epoll_fd_(::epoll_create1(EPOLL_CLOEXEC)) {
+    // What rings is there to be taken; should it not be, a thread must not be stuck.
+    const timeval patience{0, 1000};
+    ::setsockopt(listen_fd_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    if (epoll_fd_ >= 0 && arm(EPOLL_CTL_ADD)) return;
+    const int error = errno;
+    if (epoll_fd_ >= 0) ::close(epoll_fd_);
+    throw std::system_error(error, std::generic_category(), "the listening socket");
+}
+
+Doorbell::~Doorbell() { ::close(epoll_fd_); }
+
+// One event wakes one thread, and none more until that one has taken its connection. Arming looks again: what came
+// meanwhile wakes the next thread at once.
+bool Doorbell::arm(int operation) {
+    epoll_event want{};
+    want.events = EPOLLIN | EPOLLONESHOT;
+    return ::epoll_ctl(epoll_fd_, operation, listen_fd_, &want) == 0;
+}
+
+int Doorbell::wait(int timeout_ms) {
+    epoll_event ring{};
+    if (::epoll_wait(epoll_fd_, &ring, 1, timeout_ms) < 1) {
+        int listening = 0;
+        socklen_t size = sizeof listening;
+        return ::getsockopt(listen_fd_, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0 && listening != 0 ? -1 : -2;
     }
+    const int fd = ::accept4(listen_fd_, nullptr, nullptr, SOCK_CLOEXEC);
+    const int error = errno;
+    // Out of descriptors: wait a little, or the loop would spin on the same connection.
+    if (fd < 0 && (error == EMFILE || error == ENFILE)) ::usleep(10'000);
+    const bool armed = arm(EPOLL_CTL_MOD);
+    if (fd >= 0) return fd;
+    return !armed || error == EBADF || error == EINVAL || error == ENOTSOCK ? -2 : -1;
+}
+
+int accept_peer(Doorbell& bell, int timeout_ms, bool trust_sandbox, Peer* out, Incoming* silent) {
+    const int fd = bell.wait(timeout_ms);
+    if (fd < 0) return fd == -2 ? -1 : 0;
     ucred who{};
     socklen_t who_size = sizeof who;
     if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &who_size) != 0 || who.uid != ::geteuid()) {

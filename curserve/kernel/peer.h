@@ -34,8 +34,26 @@ enum class Reading { kMore, kDone, kBad };  // kBad: told what is wrong with it 
 // Reads what has come; never waits.
 Reading read_more(Incoming& client);
 
+// Where threads wait for clients. The thread that came last is woken first: its stack and its heap are still in the
+// caches, while a blocking accept() lets all threads take turns.
+class Doorbell {
+  public:
+    explicit Doorbell(int listen_fd);  // throws std::system_error
+    ~Doorbell();
+    Doorbell(const Doorbell&) = delete;
+    Doorbell& operator=(const Doorbell&) = delete;
+    // The next connection (close-on-exec), one for each thread that waits. -1: none came within timeout_ms, or it could
+    // not be taken; -2: the listener is gone.
+    int wait(int timeout_ms);
+
+  private:
+    bool arm(int operation);
+    const int listen_fd_;
+    int epoll_fd_ = -1;
+};
+
 // As cs_desk_next() in kernel.h; 2: *silent is a client whose request did not come at once.
-int accept_peer(int listen_fd, int timeout_ms, bool trust_sandbox, Peer* out, Incoming* silent);
+int accept_peer(Doorbell& bell, int timeout_ms, bool trust_sandbox, Peer* out, Incoming* silent);
 // A complete client as a Peer.
 void finish_peer(const Incoming& client, bool trust_sandbox, Peer* out);
 void close_peer(Peer& peer);
