@@ -21,9 +21,10 @@
  * the first byte the text of the message.
  *
  * System calls of a served request, and why: clock_gettime (the limit's start), statx of fd 0 to 2 (an ioctl more for a
- * character device), getcwd, statx of "." and "/" (identity), statx of the socket's directory (owner; not with
- * CURSERVE_SOCKET), socket, connect, getsockopt (whose daemon), sendmsg, clock_gettime, recvfrom, sched_yield, ppoll, rt_sigaction
- * (only before output into a pipe or socket), write or writev, exit_group.
+ * character device), statx of the socket's directory (owner; not with CURSERVE_SOCKET), socket, connect, getsockopt
+ * (whose daemon), getcwd, statx of "." and "/" (identity), sendmsg, clock_gettime, recvfrom (again and again with
+ * clock_gettime and sched_yield for kSpinUs, then after a ppoll), rt_sigaction (only before output into a pipe or
+ * socket), write or writev, exit_group.
  *
  * Memory: one buffer of 128 KiB in .bss, of which only the pages in use are touched. No allocation.
  *
