@@ -30,10 +30,12 @@ class ConfigError(CurserveError):
 
 @dataclass(frozen=True, slots=True)
 class Roots:
-    """Which folders are served. `refuse` follows rootpolicy's defaults and may take them back with `!`."""
+    """Which folders are served. `refuse` follows rootpolicy's defaults and may take them back with `!`.
+    `pinned`: roots that stay in memory whatever else must go."""
 
     auto: bool = True
     refuse: tuple[str, ...] = ()
+    pinned: tuple[str, ...] = ()
 
     def policy(self) -> RootPolicy:
         """The compiled list; made anew at each call, so keep it. Loads pathspec, which the command line never needs."""
@@ -51,9 +53,9 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """threads: search threads, 0 = one per CPU. memory_bytes: when the daemon is this large, no further folder is
-    attached. sweep_s: how often everything held is compared with the disk by stat, which bounds how long a change that
-    no event tells of stays unseen. shadow: share (0 to 1) of the served searches that the real rg repeats for
+    """threads: search threads, 0 = one per CPU. memory_bytes: the daemon's ceiling (ceiling.py).
+    sweep_s: how often everything held is compared with the disk by stat, which bounds how long a change that no event
+    tells of stays unseen. shadow: share (0 to 1) of the served searches that the real rg repeats for
     comparison.
 
     session_*, workspace_*, user_*: requests under way at once (concurrency) and per second (per_s) of one agent's
@@ -231,6 +233,7 @@ def _patterns(value: Any) -> tuple[str, ...]:
 _KEYS: dict[tuple[str, str], tuple[str, Callable[[Any], Any]]] = {
     ("roots", "auto"): ("auto", _bool),
     ("roots", "refuse"): ("refuse", _patterns),
+    ("roots", "pinned"): ("pinned", _texts),
     ("log", "level"): ("level", _level),
     ("limits", "threads"): ("threads", _threads),
     ("limits", "memory"): ("memory_bytes", parse_size),

@@ -17,10 +17,9 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-import psutil
-
 from curserve import config as configuration
 from curserve import environment, paths, regex
+from curserve.ceiling import Ceiling, resident_bytes
 from curserve.config import Config, ConfigError
 from curserve.configwatch import ConfigWatch
 from curserve.control import ControlPlane, Message
@@ -59,6 +58,7 @@ class Daemon:
         self._wake_r, self._wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._desk = Handle(lib.cs_desk_new(listener.fileno()), lib.cs_desk_free)
         self._workspaces = Workspaces(config.roots.policy(), config, cores, self._forget)
+        self._ceiling = Ceiling(self._workspaces, config.limits.memory_bytes)
         self._shadow = Shadow(config.limits.shadow, os.fspath(paths.runtime_paths().socket))
         self._sessions = Sessions(
             self._desk, _SESSION_THREADS, Planner(cores, brute), self._workspaces, self._shadow, config.trust.sandbox
@@ -70,10 +70,12 @@ class Daemon:
         signal.set_wakeup_fd(self._wake_w, warn_on_full_buffer=False)
         self._listener.setblocking(True)
         self._sessions.start()
+        self._ceiling.start()
         watch = ConfigWatch(paths.config_file(), self._reconfigure)
         while not self._told_to_stop(self._sweep_s):
             self._workspaces.sweep()
         watch.close()
+        self._ceiling.stop()
         if not self._sessions.stop(_DRAIN_S):
             _log.warning("some answers did not end within %.0f s", _DRAIN_S)
 
@@ -90,7 +92,7 @@ class Daemon:
             "queue": queue_numbers(self._desk),
             "shadow": self._shadow.numbers(),
             "store": self._workspaces.store_numbers(),
-            "memory": {"resident_bytes": psutil.Process().memory_info().rss},
+            "memory": {"resident_bytes": resident_bytes(), "evicted": self._ceiling.evicted},
             "workspaces": self.workspaces(),
         }
 

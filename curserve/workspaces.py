@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-import psutil
-
 from curserve.config import Config
 from curserve.errors import CurserveError
 from curserve.kernel_door import Handle, KernelError, ffi, lib
@@ -24,6 +22,10 @@ _VCS = (b".git", b".hg", b".jj", b".svn")
 _STATES = ("loading", "live", "stale", "poisoned", "gone")
 _AUTO_RETRY_S = 30.0
 """After an automatic attach failed, so long it is not tried again: a search must not pay for it each time."""
+_TOO_LARGE_RETRY_S = 600.0
+"""What did not fit under the memory ceiling is not tried again for so long."""
+_GIVE_UP_S = 5.0
+"""How long a load that was told to stop may take."""
 _SETTLED_S = 20.0
 """What was changed more lately than this is not indexed but scanned: it is likely to be changed again."""
 _INDEX_LEAST_BYTES = 1 << 20
@@ -34,19 +36,24 @@ class RootError(CurserveError):
     """A folder cannot become a workspace; the message says why."""
 
 
-class MemoryCeilingError(RootError):
-    """The daemon is as large as it may be."""
-
-
 @dataclass
 class Workspace:
-    """One attached root. `tree` never changes; what the kernel says of it does."""
+    """One attached root. `tree` never changes; what the kernel says of it does.
+
+    used_s: when it was last seen to have answered (monotonic). busy: it is being loaded or indexed. too_large: why it
+    was given up while it loaded.
+    """
 
     root: bytes
     tree: Handle
     attached_s: float
     loader: threading.Thread | None = None
     load_errno: int = 0
+    too_large: str = ""
+    unindexed: bool = False
+    used_s: float = 0.0
+    requests_seen: int = 0
+    busy: bool = True
     done: threading.Event = field(default_factory=threading.Event)
 
     def generation(self) -> int:
@@ -60,12 +67,12 @@ class Workspace:
         lib.cs_tree_numbers_get(self.tree.pointer, raw, why, 512)
         words = ffi.string(why).decode("utf-8", "replace")
         state = _STATES[raw.state] if raw.state < len(_STATES) else "unknown"
-        if self.load_errno:
+        if self.load_errno or self.too_large:
             state = "failed"
         return {
             "root": os.fsdecode(self.root),
             "state": state,
-            "why": words or (os.strerror(self.load_errno) if self.load_errno else ""),
+            "why": self.too_large or words or (os.strerror(self.load_errno) if self.load_errno else ""),
             "generation": raw.generation,
             "entries": raw.entries,
             "files": raw.files,
@@ -99,6 +106,9 @@ class Workspaces:
         self._by_root: dict[bytes, Workspace] = {}
         self._deepest_first: tuple[Workspace, ...] = ()
         self._tried_s: dict[bytes, float] = {}
+        self._evicted: set[bytes] = set()
+        self._too_large_s: dict[bytes, float] = {}
+        self._pinned = tuple(os.path.realpath(os.path.expanduser(root)) for root in config.roots.pinned)
 
     def configure(self, policy: RootPolicy, auto: bool) -> None:
         """Another opinion on what may be attached from now on; what is attached stays."""
@@ -124,8 +134,8 @@ class Workspaces:
             known = self._by_root.get(root)
             if known is not None and known.numbers()["state"] not in ("gone", "failed"):
                 return known
-            if psutil.Process().memory_info().rss >= self._memory_bytes:
-                raise MemoryCeilingError("the ceiling is reached; detach a folder, or raise memory in [limits]")
+            self._evicted.discard(root)
+            self._too_large_s.pop(root, None)
             try:
                 tree = Handle(lib.cs_tree_open(self._store.pointer, self._watch.pointer, root), lib.cs_tree_free)
             except KernelError as error:
@@ -139,22 +149,72 @@ class Workspaces:
 
     def attach_for(self, paths: Iterable[bytes]) -> str:
         """Attaches the repository around the paths if that is allowed; the decline reason to give meanwhile."""
+        common = os.path.commonpath(list(paths))
+        now = time.monotonic()
+        for gone in sorted(self._evicted | self._too_large_s.keys(), key=len, reverse=True):
+            if not _covers(gone, common):
+                continue
+            if now - self._too_large_s.get(gone, -_TOO_LARGE_RETRY_S) < _TOO_LARGE_RETRY_S:
+                return "memory_ceiling"
+            try:
+                self.attach(gone)
+            except RootError:
+                self._evicted.discard(gone)
+                break
+            return "loading"
         if not self._auto:
             return "unknown_root"
-        root = _repository_of(os.path.commonpath(list(paths)))
+        root = _repository_of(common)
         if root is None or self._policy.refuses(root):
             return "unknown_root"
-        now = time.monotonic()
         if now - self._tried_s.get(root, -_AUTO_RETRY_S) < _AUTO_RETRY_S:
             return "unknown_root"
         self._tried_s[root] = now
         try:
             self.attach(root)
-        except MemoryCeilingError:
-            return "memory_ceiling"
         except RootError:
             return "unknown_root"
         return "loading"
+
+    def is_loading(self) -> bool:
+        """Whether memory may grow fast."""
+        return any(workspace.busy for workspace in self.all())
+
+    def note_use(self, now_s: float) -> None:
+        """Remembers which workspaces have answered since the last call."""
+        for workspace in self.all():
+            seen = int(workspace.numbers()["requests"])
+            if seen != workspace.requests_seen:
+                workspace.requests_seen, workspace.used_s = seen, now_s
+
+    def stop_indexing(self) -> bool:
+        """Lets one workspace do without an index, if one is being made: every search still works. False: none is."""
+        for workspace in self.all():
+            if workspace.done.is_set() and workspace.busy and not workspace.unindexed:
+                workspace.unindexed = True
+                lib.cs_tree_cancel(workspace.tree.pointer)
+                if workspace.loader is not None:
+                    workspace.loader.join(_GIVE_UP_S)
+                return True
+        return False
+
+    def give_up_one(self, most_bytes: int) -> bytes | None:
+        """Forgets the workspace that was used least recently, one that loads last; its root. None: all are pinned."""
+        free = [workspace for workspace in self.all() if os.fsdecode(workspace.root) not in self._pinned]
+        if not free:
+            return None
+        chosen = min(free, key=lambda workspace: (not workspace.done.is_set(), workspace.used_s))
+        if chosen.done.is_set():
+            self._evicted.add(chosen.root)
+        else:
+            gib = most_bytes / (1 << 30)
+            chosen.too_large = f"it needs more than the memory ceiling of {gib:.2f} GiB; raise memory in [limits]"
+            self._too_large_s[chosen.root] = time.monotonic()
+        lib.cs_tree_cancel(chosen.tree.pointer)
+        self.drop(chosen)
+        if chosen.loader is not None:
+            chosen.loader.join(_GIVE_UP_S)
+        return chosen.root
 
     def detach(self, folder: bytes) -> bool:
         """Forgets a root; searches that run now finish undisturbed. False when it was not attached."""
@@ -204,10 +264,14 @@ class Workspaces:
         }
 
     def _load(self, workspace: Workspace) -> None:
-        workspace.load_errno = lib.cs_tree_load(workspace.tree.pointer, self._threads)
-        workspace.done.set()
-        if workspace.load_errno == 0:
-            lib.cs_tree_index(workspace.tree.pointer, self._threads, 0.0, 0, True)
+        try:
+            workspace.load_errno = lib.cs_tree_load(workspace.tree.pointer, self._threads)
+            workspace.used_s = time.monotonic()
+            workspace.done.set()
+            if workspace.load_errno == 0 and not workspace.too_large:
+                lib.cs_tree_index(workspace.tree.pointer, self._threads, 0.0, 0, True)
+        finally:
+            workspace.busy = False
 
     def _reorder(self) -> None:
         self._deepest_first = tuple(sorted(self._by_root.values(), key=lambda w: len(w.root), reverse=True))

@@ -50,7 +50,7 @@ def test_every_key() -> None:
     [
         ("rots = 1", "unknown table or key 'rots'"),
         ("roots = 1", "unknown table or key 'roots'"),
-        ("[roots]\nautos = true", "unknown key 'autos' in [roots] (there are: auto, refuse)"),
+        ("[roots]\nautos = true", "unknown key 'autos' in [roots] (there are: auto, pinned, refuse)"),
         ("[roots]\nauto = 1", "[roots] auto: expected true or false"),
         ("[roots]\nrefuse = '/x'", "[roots] refuse: expected a list"),
         ("[roots]\nrefuse = ['']", "[roots] refuse: expected a list"),

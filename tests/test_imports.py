@@ -16,7 +16,7 @@ LAYERS: list[set[str]] = [
     {"paths", "log", "rootpolicy", "config", "configwatch", "machine"},
     {"kernel_door", "kernel"},
     {"request", "verify", "plan"},
-    {"workspaces", "stats", "shadow"},
+    {"workspaces", "ceiling", "stats", "shadow"},
     {"session"},
     {"control", "daemonlock", "client"},
     {"daemon"},

@@ -1,0 +1,86 @@
+"""The memory ceiling: what is given up, and in which order, when the daemon has grown too large.
+
+In: the workspaces, the ceiling. A thread looks at the resident memory, often while something loads. A little below the
+ceiling it gives freed memory back to the system; if that is not enough, an index that is being made is given up, then
+workspaces go, the least recently used first (pinned ones never); a request for one of them loads it again. What still
+loads when nothing else is left to go is larger than the ceiling by itself: its load is stopped, and its searches are
+declined.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import threading
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from curserve.workspaces import Workspaces
+
+_LOADING_S = 0.02
+"""How often memory is looked at while a workspace loads or is indexed: some 20 MB of reading lie between two looks."""
+_QUIET_S = 0.5
+_RESERVE_BYTES = 96 << 20
+"""What is under way needs room until it has stopped: so much below the ceiling something goes, a quarter of it at most,
+a twentieth at least. Measured: an index that is given up grows by some 50 MB meanwhile."""
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+_log = logging.getLogger(__name__)
+_libc = ctypes.CDLL(None)
+
+
+def resident_bytes() -> int:
+    """The process's resident memory."""
+    with open("/proc/self/statm", "rb") as file:
+        return int(file.read().split()[1]) * _PAGE_BYTES
+
+
+def trim() -> None:
+    """Freed memory goes back to the system (glibc keeps it otherwise)."""
+    if hasattr(_libc, "malloc_trim"):
+        _libc.malloc_trim(0)
+
+
+class Ceiling:
+    """The watching thread. `evicted`: workspaces given up so far."""
+
+    def __init__(self, workspaces: Workspaces, most_bytes: int) -> None:
+        self._workspaces = workspaces
+        self._most_bytes = most_bytes
+        self._stopping = threading.Event()
+        self.evicted = 0
+
+    def start(self) -> None:
+        """Begin to watch."""
+        threading.Thread(target=self._watch, name="ceiling", daemon=True).start()
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        self._stopping.set()
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(_LOADING_S if self._workspaces.is_loading() else _QUIET_S):
+            try:
+                self.look()
+            except Exception:
+                _log.exception("the memory ceiling")
+
+    def look(self) -> None:
+        """One look, and what follows from it."""
+        self._workspaces.note_use(time.monotonic())
+        limit = self._most_bytes - max(self._most_bytes // 20, min(_RESERVE_BYTES, self._most_bytes // 4))
+        if resident_bytes() < limit:
+            return
+        trim()
+        while resident_bytes() >= limit:
+            if self._workspaces.stop_indexing():
+                trim()
+                continue
+            root = self._workspaces.give_up_one(self._most_bytes)
+            if root is None:
+                return
+            self.evicted += 1
+            _log.warning("the memory ceiling of %d bytes is reached: %s goes", self._most_bytes, os.fsdecode(root))
+            trim()
