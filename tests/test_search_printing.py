@@ -23,7 +23,8 @@ from curserve.errors import Decline
 from curserve.regex import RegexOptions, translate
 
 ROOT = Path(__file__).resolve().parent.parent
-_SOURCES = ("searcher", "printer", "json", "summary", "decode", "matcher", "literal", "re2_engine", "vm", "dfa")
+_SOURCES = ("searcher", "printer", "json", "summary", "decode", "matcher", "literal", "re2_engine", "vm", "dfa",
+            "class_finder")  # fmt: skip
 _EDGE = 65536
 
 _STYLES = {  # the bytes of cs_style: fg, bg (kind r g b each), bold, intense, underline, italic

@@ -162,7 +162,21 @@ class Core {
         return true;
     }
 
+    // Lines that are only counted need not be found one by one.
+    bool count_fast() {
+        if (!sink_.wants_count_only() || spec_.invert_match || spec_.has_max_count || spec_.stop_on_nonmatch ||
+            spec_.before_context > 0 || spec_.after_context > 0 || detect_ || job_.ranges != nullptr) {
+            return false;
+        }
+        uint64_t count = 0;
+        if (!job_.matcher.count_lines(text_, window_end_, pos_, job_.ascii, &count)) return false;
+        sink_.counted(count);
+        pos_ = window_end_;
+        return true;
+    }
+
     Fast match_fast() {
+        if (pos_ < window_end_ && count_fast()) return Fast::kContinue;
         while (pos_ < window_end_) {
             if (spec_.stop_on_nonmatch && has_matched_) return Fast::kSwitchToSlow;
             Span line;

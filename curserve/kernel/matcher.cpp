@@ -1,7 +1,7 @@
 // matcher.cpp: which engine answers.
 //
-// Lines: a literal that is the pattern, or that every match contains, is looked for first; otherwise (and to verify) the
-// automaton (dfa.h) walks. Spans: RE2 where its text is exact for the bytes at hand, else the simulation (vm.h), either
+// Lines: a literal that is the pattern, or that every match contains, is looked for first; else what class_finder.h knows
+// of the bytes of every match; otherwise (and to verify) the automaton (dfa.h) walks. Spans: RE2 where its text is exact for the bytes at hand, else the simulation (vm.h), either
 // only on the line that was found. Every choice here is about cost; none may change an answer.
 #include "matcher.h"
 
@@ -9,6 +9,7 @@
 #include <mutex>
 #include <stdexcept>
 
+#include "class_finder.h"
 #include "dfa.h"
 #include "literal.h"
 #include "re2_engine.h"
@@ -100,6 +101,7 @@ class BuiltMatcher final : public Matcher {
         if (!spec_.required.empty()) {
             required_ = Filter(spec_.required, spec_.required_fold_ascii, spec_.line_terminator, spec_.multi_line);
         }
+        by_class_ = !crosses_ && !literals_.usable() && !required_.usable();
     }
 
     const MatcherSpec& spec() const override { return spec_; }
@@ -107,13 +109,21 @@ class BuiltMatcher final : public Matcher {
     const char* engine() const override {
         if (choice_ == EngineChoice::kVm) return "vm";
         if (choice_ == EngineChoice::kRe2) return "re2";
-        return literals_.usable() ? "literal" : required_.usable() ? "required" : "dfa";
+        return literals_.usable() ? "literal" : required_.usable() ? "required"
+               : class_for(true) != nullptr ? "class" : "dfa";
     }
 
     Span find_line(const uint8_t* text, size_t size, size_t from, bool ascii, Scratch& scratch) const override {
         if (from >= size) return kNoSpan;
         const Span line = first_line(Haystack{text + from, size - from, ascii, *scratch.impl});
         return line.start == kNone ? line : Span{from + line.start, from + line.end};
+    }
+
+    bool count_lines(const uint8_t* text, size_t size, size_t from, bool ascii, uint64_t* count) const override {
+        const ClassFinder* const classes = class_for(ascii);
+        if (classes == nullptr || !classes->counts()) return false;
+        *count = classes->count(text, size, from);
+        return true;
     }
 
     Span find(const uint8_t* text, size_t size, size_t at, bool ascii, Scratch& scratch, size_t* slots) const override {
@@ -164,7 +174,29 @@ class BuiltMatcher final : public Matcher {
         const Filter& filter = certain ? literals_ : required_;
         if (filter.complete(h.ascii)) return find_filtered(h, filter, certain);
         if (filter.complete_but_folds()) return find_filtered_folds(h, filter);
+        if (const ClassFinder* const classes = class_for(h.ascii)) return find_by_class(h, *classes);
         return scan(h, 0);
+    }
+
+    // The rule for texts of this kind, or null.
+    const ClassFinder* class_for(bool ascii) const {
+        if (!by_class_) return nullptr;
+        Lazy<ClassFinder>& lazy = ascii ? class_ascii_ : class_bytes_;
+        std::call_once(lazy.once, [&] { lazy.engine.reset(new ClassFinder(spec_.program, spec_.line_terminator, ascii)); });
+        return lazy.engine->rule() != ClassFinder::Rule::kNone ? lazy.engine.get() : nullptr;
+    }
+
+    Span find_by_class(const Haystack& h, const ClassFinder& classes) const {
+        size_t vain = 0;
+        for (size_t pos = 0; pos < h.size;) {
+            const ClassFinder::Hit hit = classes.find(h.text, h.size, pos);
+            if (hit.start == kNotFound) return kNoSpan;
+            const size_t start = line_start(h, pos, hit.start), end = line_end(h, hit.end);
+            if (classes.exact() || line_matches(h, start, end)) return {start, end};
+            pos = end + 1;
+            if (++vain >= kVainMax && pos < vain * kVainGapBytes) return scan(h, pos);
+        }
+        return kNoSpan;
     }
 
     // Whether there is a match within text[start, end), a line.
@@ -398,6 +430,8 @@ class BuiltMatcher final : public Matcher {
     // matcher without what precedes it. Only look-behind over a line's first bytes, if they are no UTF-8, can tell.
     bool lines_alone_ = false;
     Filter literals_, required_;
+    bool by_class_ = false;  // no literal is better, and no line is crossed
+    mutable Lazy<ClassFinder> class_ascii_, class_bytes_;
     mutable Lazy<Dfa> dfa_ascii_, dfa_bytes_;
     mutable Lazy<Re2Engine> re2_ascii_, re2_bytes_;
 };

@@ -67,12 +67,17 @@ class Matcher {
     // `text` is < 0x80. A final empty piece after the last terminator is no line. Only if !multi_line.
     virtual Span find_line(const uint8_t* text, size_t size, size_t from, bool ascii, Scratch&) const = 0;
 
+    // How many lines find_line would give for text[from, size), one after the other, where that can be told without
+    // finding each; else false. Only if !multi_line.
+    virtual bool count_lines(const uint8_t* text, size_t size, size_t from, bool ascii, uint64_t* count) const = 0;
+
     // The leftmost-first match in text[0, size) starting at or after `at`; look-behind sees text[0, at). start = kNone if
     // there is none. slots: null, or spec().capture_slots entries that receive capture positions (kNone: unset).
     virtual Span find(const uint8_t* text, size_t size, size_t at, bool ascii, Scratch&, size_t* slots) const = 0;
 
     virtual const MatcherSpec& spec() const = 0;
-    // For CURSERVE_TRACE and tests: which engine finds the lines ("literal", "required", "dfa", "re2", "vm").
+    // For CURSERVE_TRACE and tests: which engine finds the lines ("literal", "required", "class",
+    // "dfa", "re2", "vm").
     virtual const char* engine() const = 0;
 };
 

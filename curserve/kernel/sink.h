@@ -51,6 +51,9 @@ class Sink {
     virtual ~Sink() = default;
     virtual bool matched(const Found&) = 0;
     virtual bool context(const Found&, ContextKind) = 0;
+    // Whether all that matched() would do, for lines without contexts, is to count them; then this many at once.
+    virtual bool wants_count_only() const { return false; }
+    virtual void counted(uint64_t /*lines*/) {}
     virtual bool context_break() { return true; }
     virtual bool binary_data(uint64_t /*offset*/) { return true; }
     // byte_count: bytes searched. binary_offset: -1 or where the first NUL was noticed.

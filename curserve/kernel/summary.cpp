@@ -31,6 +31,10 @@ bool SummaryPrinter::matched(const Found& found) {
     return !quits_early_;
 }
 
+bool SummaryPrinter::wants_count_only() const { return !counts_ && !job_.multi_line && !quits_early_; }
+
+void SummaryPrinter::counted(uint64_t lines) { match_count_ += lines; }
+
 void SummaryPrinter::finish(uint64_t byte_count, int64_t binary_offset) {
     searched_with_match = match_count_ > 0;
     bytes_searched = byte_count;

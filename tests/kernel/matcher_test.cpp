@@ -2,7 +2,7 @@
 //
 // Usage: matcher_test [SEED [ROUNDS]]. Prints the seed and, on the first difference, what it takes to see it again.
 // Build: g++ -std=c++17 -g -O1 -fsanitize=address,undefined -Icurserve/kernel tests/kernel/matcher_test.cpp
-//        curserve/kernel/{matcher,dfa,vm,literal,re2_engine}.cpp -lre2
+//        curserve/kernel/{matcher,class_finder,dfa,vm,literal,re2_engine}.cpp -lre2
 #include "matcher.h"
 
 #include <algorithm>
@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "class_finder.h"
 #include "dfa.h"
 #include "literal.h"
 #include "vm.h"
@@ -425,7 +426,7 @@ void test_vm(int rounds) {
         const uint8_t terminator = chance(80) ? '\n' : '\0';
         const MatcherSpec spec = make_spec(random_node(4, true, false, terminator), terminator, true);
         if (spec.program.size() > 600) continue;
-        const Vm vm(spec.program, spec.capture_slots, terminator);
+        const Vm vm(spec.program, spec.capture_slots);
         for (int k = 0; k < 6; ++k) {
             const std::string s = random_text(below(14), chance(40), terminator);
             const Text t(s);
@@ -665,6 +666,107 @@ void test_long(int rounds) {
     }
 }
 
+Node class_of(const std::vector<std::pair<uint8_t, uint8_t>>& ranges) {
+    Node any;
+    any.kind = Node::kAlternate;
+    for (const auto& range : ranges) {
+        Node one;
+        one.kind = Node::kClass;
+        one.lo = range.first;
+        one.hi = range.second;
+        any.kids.push_back(one);
+    }
+    return any;
+}
+
+// Runs of a class and lines of a class: the rules found in a program, with and without vectors, and the matcher that
+// uses them, against the simulation.
+void test_classes(int rounds) {
+    Scratch scratches[2];
+    size_t exact = 0, counted = 0;
+    for (int round = 0; round < rounds; ++round) {
+        Node inside = chance(60) ? class_of({{'A', 'D'}, {0, 2}})
+                      : chance(50) ? class_of({{' ', ' '}, {'\t', '\t'}, {'\r', '\r'}})
+                                   : class_of({{0, 9}, {11, 255}});
+        if (chance(30)) inside.kids.push_back(class_of({{0xC3, 0xC4}}));
+        Node repeat;
+        repeat.kind = Node::kRepeat;
+        const size_t lengths[] = {0, 1, 1, 2, 3, 5, 12, 31, 32, 33, 63, 64, 65};
+        repeat.min = static_cast<int>(lengths[below(13)]);
+        repeat.max = chance(50) ? -1 : repeat.min + static_cast<int>(below(3));
+        repeat.kids.push_back(inside);
+        Node all;
+        all.kind = Node::kConcat;
+        const bool anchored = chance(50);
+        const auto look = [&](Look which) {
+            Node node;
+            node.kind = Node::kLook;
+            node.look = which;
+            all.kids.push_back(node);
+        };
+        if (anchored) look(Look::kStartLF);
+        all.kids.push_back(repeat);
+        if (anchored && chance(90)) look(Look::kEndLF);
+        if (!anchored && chance(20)) look(Look::kWordAscii);
+        if (!anchored && chance(20)) all.kids.push_back(class_of({{'B', 'Z'}}));
+
+        const bool ascii = chance(60);
+        std::string s;
+        const size_t size = below(400);
+        while (s.size() < size) {
+            const size_t length = chance(40) ? below(3) : chance(80) ? below(14) : 30 + below(70);
+            for (size_t k = 0; k < length; ++k) {
+                const char* const bytes = "ABCDABCDABCDABCD  \t\r\0\1x\xC3\xA9\xFF";
+                s.push_back(chance(2) ? bytes[below(ascii ? 23 : 26)] : k == 0 || chance(3) ? bytes[below(19)] : s.back());
+            }
+            s += chance(70) ? "\n" : chance(50) ? "\r\n" : "\n\n";
+        }
+        if (chance(50)) s += "AAAAAAAAAAAAAAAA";
+        if (chance(20)) s += "  ";
+        MatcherSpec spec;
+        Assembler assembler;
+        assembler.emit(Op::kSave, 1, 0);
+        assembler.assemble(all);
+        assembler.emit(Op::kSave, assembler.here() + 1, 1);
+        assembler.emit(Op::kMatch, 0);
+        spec.program = assembler.code;
+        const Text text(s);
+        const auto vm = Matcher::compile(spec, EngineChoice::kVm), automatic = Matcher::compile(spec);
+        const ClassFinder vectors(spec.program, '\n', ascii), plain(spec.program, '\n', ascii, false);
+        exact += vectors.exact();
+        uint64_t lines = 0;
+        for (size_t from = 0; from <= text.size;) {
+            const Span want = vm->find_line(text.bytes.get(), text.size, from, ascii, scratches[0]);
+            const Span got = automatic->find_line(text.bytes.get(), text.size, from, ascii, scratches[1]);
+            const auto what = [&] { return "classes, from " + std::to_string(from) + " in '" + shown(s) + "'"; };
+            check(want.start == got.start && (want.start == kNone || want.end == got.end), what);
+            if (vectors.rule() != ClassFinder::Rule::kNone) {
+                const auto a = vectors.find(text.bytes.get(), text.size, from);
+                const auto b = plain.find(text.bytes.get(), text.size, from);
+                check(a.start == b.start && (a.start == kNotFound || a.end == b.end), what);
+                check(want.start == kNone || (a.start != kNotFound && a.start <= want.end), what);
+                if (vectors.exact()) {
+                    check((want.start == kNone) == (a.start == kNotFound), what);
+                    check(want.start == kNone || (want.start <= a.start && a.end <= want.end), what);
+                }
+            }
+            if (want.start == kNone) break;
+            ++lines;
+            from = want.end + 1;
+        }
+        uint64_t got = 0, other = 0;
+        if (automatic->count_lines(text.bytes.get(), text.size, 0, ascii, &got)) {
+            ++counted;
+            other = plain.count(text.bytes.get(), text.size, 0);
+            check(got == lines && other == lines, [&] {
+                return "counted " + std::to_string(got) + " and " + std::to_string(other) + " of " +
+                       std::to_string(lines) + " lines in '" + shown(s) + "'";
+            });
+        }
+    }
+    check(rounds < 500 || (exact > 20 && counted > 20), [&] { return "rules exact: " + std::to_string(exact) + ", counting: " + std::to_string(counted); });
+}
+
 // Facts about look-around that are easy to get wrong, as ripgrep 15.2.0 answers them.
 void test_looks() {
     struct Case {
@@ -721,6 +823,7 @@ int main(int argc, char** argv) {
     rng.seed(seed);
     test_looks();
     test_malformed();
+    test_classes(rounds);
     test_bytes();
     test_literals();
     test_vm(rounds);
