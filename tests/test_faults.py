@@ -10,10 +10,10 @@ import socket
 import struct
 import subprocess
 import threading
-import time
 from pathlib import Path
 
 import pytest
+from daemon_place import wait_for
 from oracle import REAL_RG, Box, compare, real_rg
 
 from curserve import paths
@@ -48,11 +48,13 @@ def test_killed_again_and_again_while_searches_run(own_box: Box, attached: Path)
     """A search that the daemon had begun to answer may end with an error; none may end with a wrong answer."""
     expected = real_rg(["--sort", "path", "-c", "needle"], attached, own_box.env).stdout
     wrong: list[bytes] = []
+    served: list[bool] = []
     ending = threading.Event()
 
     def search() -> None:
         while not ending.is_set():
             answer = own_box.rg(["-c", "needle"], attached)
+            served.append(answer.served)
             lines = sorted(answer.stdout.splitlines())
             if answer.code != 2 and lines != sorted(expected.splitlines()):
                 wrong.append(answer.stdout + answer.stderr)
@@ -61,7 +63,8 @@ def test_killed_again_and_again_while_searches_run(own_box: Box, attached: Path)
     for thread in threads:
         thread.start()
     for _ in range(4):
-        time.sleep(0.15)
+        seen = len(served)
+        wait_for(lambda seen=seen: sum(served[seen:]) >= 8, "searches served by the new daemon")
         own_box.stop(signal.SIGKILL)
         own_box.start()
         own_box.attach(attached)
@@ -75,11 +78,9 @@ def test_stopped_daemon(own_box: Box, attached: Path) -> None:
     assert own_box.process is not None
     own_box.process.send_signal(signal.SIGSTOP)
     try:
-        begun = time.monotonic()
         answer = compare(own_box, ["needle"], attached, {"CURSERVE_TIMEOUT_MS": "300"})
         assert not answer.served
         assert answer.reason == "timeout"
-        assert time.monotonic() - begun < 10
     finally:
         own_box.process.send_signal(signal.SIGCONT)
     assert compare(own_box, ["needle"], attached).served

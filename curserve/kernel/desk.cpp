@@ -96,6 +96,13 @@ int Desk::next_waiting(int timeout_ms, bool trust_sandbox, Peer* out) {
         close_peer(turn.peer);
         return 0;
     }
+    case FairQueue::Taken::kGone: {
+        turn.heavy = false;
+        const Slot slot(queue_, turn);
+        clients_gone_.fetch_add(1, std::memory_order_relaxed);
+        close_peer(turn.peer);
+        return 0;
+    }
     case FairQueue::Taken::kTurn: {
         Slot slot(queue_, turn);
         if (Reply(turn.peer.fd).hung_up()) {

@@ -7,10 +7,12 @@
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
+#include <poll.h>
 #include <string>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+#include <vector>
 
 #include "reply.h"
 
@@ -101,6 +103,7 @@ FairQueue::~FairQueue() {
     for (Incoming& client : ready_) drop(client);
     for (auto& [key, session] : sessions_)
         for (Turn& turn : session.waiting) close_peer(turn.peer);
+    for (Turn& turn : gone_) close_peer(turn.peer);
     if (poll_fd_ >= 0) ::close(poll_fd_);
     if (wake_fd_ >= 0) ::close(wake_fd_);
 }
@@ -226,6 +229,12 @@ FairQueue::Taken FairQueue::take_locked(Incoming* client, Turn* turn) {
         ready_.pop_front();
         return Taken::kClient;
     }
+    if (waiting_ != 0) part_with_the_gone_locked();
+    if (!gone_.empty()) {
+        *turn = std::move(gone_.front());
+        gone_.pop_front();
+        return Taken::kGone;
+    }
     if (waiting_ == 0) return Taken::kNothing;
     const uint64_t late_ns = monotonic_ns() - uint64_t{limits_.wait_ms} * 1'000'000u;
     uint64_t next = 0;
@@ -262,6 +271,31 @@ FairQueue::Taken FairQueue::take_locked(Incoming* client, Turn* turn) {
         forget_idle_locked(next);
     }
     return Taken::kTurn;
+}
+
+// A client that went away keeps no place in the queue from the next ones.
+void FairQueue::part_with_the_gone_locked() {
+    const uint64_t now = monotonic_ns();
+    if (now - looked_ns_ < kGoneLookNs) return;
+    looked_ns_ = now;
+    std::vector<pollfd> ask;
+    ask.reserve(waiting_);
+    for (const auto& [key, session] : sessions_)
+        for (const Turn& turn : session.waiting) ask.push_back(pollfd{turn.peer.fd, POLLRDHUP, 0});
+    if (::poll(ask.data(), ask.size(), 0) <= 0) return;
+    size_t at = 0;
+    for (auto& [key, session] : sessions_) {
+        for (auto turn = session.waiting.begin(); turn != session.waiting.end();) {
+            if ((ask[at++].revents & (POLLRDHUP | POLLHUP | POLLERR)) == 0) {
+                ++turn;
+                continue;
+            }
+            gone_.push_back(std::move(*turn));
+            turn = session.waiting.erase(turn);
+            --waiting_;
+        }
+    }
+    for (const Turn& turn : gone_) forget_idle_locked(turn.session);
 }
 
 // ---- silent clients

@@ -65,8 +65,8 @@ class FairQueue {
     // A client that has sent nothing, or not all of it. Declined at once when too many are like that.
     void add_silent(Incoming&& client);
 
-    enum class Taken { kNothing, kClient, kTurn, kExpired };
-    // kTurn: what it needs has been entered. kExpired: it waited for too long.
+    enum class Taken { kNothing, kClient, kTurn, kExpired, kGone };
+    // kTurn: what it needs has been entered. kExpired: it waited for too long. kGone: its client went away.
     Taken take(int timeout_ms, Incoming* client, Turn* turn);
 
     struct Numbers {
@@ -77,6 +77,7 @@ class FairQueue {
     static constexpr size_t kSilentMost = 8192;
     static constexpr uint64_t kSilentBytesMost = 64u << 20;  // of requests half sent
     static constexpr uint64_t kSilentPatienceNs = 1'000'000'000u;
+    static constexpr uint64_t kGoneLookNs = 100'000'000u;  // how often those who wait are looked at; one poll for all
 
   private:
     struct Session {
@@ -97,6 +98,7 @@ class FairQueue {
     bool enter_limits_locked(uint64_t session, const Site* site);
     void forget_idle_locked(uint64_t session);
     Taken take_locked(Incoming* client, Turn* turn);
+    void part_with_the_gone_locked();
 
     mutable std::mutex mutex_;
     std::condition_variable moved_;
@@ -107,6 +109,8 @@ class FairQueue {
     std::unordered_map<uint64_t, Session> sessions_;
     std::map<std::pair<size_t, uint64_t>, Account> accounts_;
     size_t waiting_ = 0;
+    std::deque<Turn> gone_;  // of clients that went away, to be closed
+    uint64_t looked_ns_ = 0;
     uint64_t waited_ = 0, expired_ = 0, overflowed_ = 0;
     std::deque<Incoming> ready_;
 
