@@ -58,6 +58,13 @@ def test_line_anchors_where_nul_ends_lines(box: Box, tree: Path, pattern: str) -
         _served(box, tree, "--null-data", *more, pattern)
 
 
+def test_newlines_within_lines_that_end_with_nul(box: Box, tree: Path) -> None:
+    (tree / "z").write_bytes(b"x\nbeta\0beta y\nq\0zz\n")
+    for pattern in ("^beta", "x$", "^beta$", "^q", "y$", r"^\w$", r"(?:x|y|\w{3,})$", "^(?:q|[a-z]+?)$"):
+        for more in ([], ["-c"], ["-ob"]):
+            _served(box, tree, "--null-data", *more, pattern)
+
+
 def test_listings_in_colour(box: Box, tree: Path) -> None:
     _served(box, tree, "--files", "--color=always", "--colors=path:fg:blue")
     _served(box, tree, "--files", "--color=always", "-0", "./")

@@ -31,7 +31,7 @@ constexpr double kSkipShareMax = 0.05;             // of bytes that leave; often
 constexpr size_t kSkipWorkMax = size_t{1} << 16;   // classes * instructions: what deciding may cost
 
 // The byte before a position.
-constexpr uint8_t kAtStart = 1, kTerminator = 2, kNewline = 4, kReturn = 8, kWord = 16, kHigh = 32;
+constexpr uint8_t kAtStart = 1, kNewline = 2, kReturn = 4, kWord = 8, kHigh = 16;
 
 constexpr int kUndecided = -2, kTextEnd = -1;  // for `next` of truth()
 constexpr size_t kTableMax = size_t{1} << 20;  // entries: 4 MiB; beyond, cache misses eat what the table saves
@@ -153,10 +153,8 @@ void Dfa::find_classes() {
         if (in.op == static_cast<uint8_t>(Op::kByte) && in.lo <= in.hi) cut(in.lo, in.hi);
         if (in.op != static_cast<uint8_t>(Op::kLook)) continue;
         const Look look = static_cast<Look>(in.lo);
-        if (look == Look::kStartCRLF || look == Look::kEndCRLF) {
-            cut('\r', '\r');
-            cut('\n', '\n');
-        }
+        if (look == Look::kStartCRLF || look == Look::kEndCRLF) cut('\r', '\r');
+        if (look >= Look::kStartLF && look <= Look::kEndCRLF) cut('\n', '\n');
         if (is_word_look(look)) {
             cut('0', '9');
             cut('A', 'Z');
@@ -206,8 +204,8 @@ Dfa::Truth Dfa::truth(Look look, uint8_t before, int next) const {
     switch (look) {
         case Look::kStart: return say((before & kAtStart) != 0);
         case Look::kEnd: return open ? Truth::kLater : say(next == kTextEnd);
-        case Look::kStartLF: return say((before & kTerminator) != 0);
-        case Look::kEndLF: return open ? Truth::kLater : say(next == kTextEnd || next == line_terminator_);
+        case Look::kStartLF: return say((before & kNewline) != 0);
+        case Look::kEndLF: return open ? Truth::kLater : say(next == kTextEnd || next == '\n');
         case Look::kStartCRLF:
             if ((before & kNewline) != 0) return Truth::kYes;
             if ((before & kReturn) == 0) return Truth::kNo;
@@ -252,7 +250,6 @@ Dfa::Truth Dfa::truth(Look look, uint8_t before, int next) const {
 
 uint8_t Dfa::context_after(uint8_t byte) const {
     uint8_t c = 0;
-    if (byte == line_terminator_) c |= kTerminator;
     if (byte == '\n') c |= kNewline;
     if (byte == '\r') c |= kReturn;
     if (is_word_byte(byte)) c |= kWord;
@@ -261,7 +258,7 @@ uint8_t Dfa::context_after(uint8_t byte) const {
 }
 
 uint8_t Dfa::context_of(const uint8_t* text, size_t at) const {
-    return at == 0 ? kAtStart | kTerminator | kNewline : context_after(text[at - 1]);
+    return at == 0 ? kAtStart | kNewline : context_after(text[at - 1]);
 }
 
 void Dfa::empty(Cache& cache) const {

@@ -31,7 +31,7 @@ class Dfa {
         std::vector<uint32_t> skips;              // by state: index + 1 into leaving; 0: none; ~0: undecided
         std::vector<ByteSet> leaving;             // bytes that leave some state which others do not
         std::unordered_map<std::string, uint32_t> index;
-        uint32_t starts[64];
+        uint32_t starts[32];  // by context
         std::vector<uint32_t> marks, todo, work;  // closure's own
         uint32_t generation = 0;
         uint64_t walked_bytes = 0;  // since the table was last emptied

@@ -81,7 +81,7 @@ class BuiltMatcher final : public Matcher {
         : spec_(std::move(spec)),
           choice_(choice),
           vm_(spec_.program, spec_.capture_slots) {
-        bool invalid_matters = false, ends_matter = false, lines_matter = false;
+        bool invalid_matters = false, ends_matter = false;
         for (const Inst& in : spec_.program) {
             crosses_ = crosses_ || (in.op == static_cast<uint8_t>(Op::kByte) && in.lo <= spec_.line_terminator &&
                                     spec_.line_terminator <= in.hi);
@@ -89,10 +89,7 @@ class BuiltMatcher final : public Matcher {
             const Look look = static_cast<Look>(in.lo);
             invalid_matters = invalid_matters || look == Look::kWordUnicodeNegate || look == Look::kWordStartHalfUnicode;
             ends_matter = ends_matter || look == Look::kStart || look == Look::kEnd;
-            lines_matter = lines_matter || look == Look::kStartLF || look == Look::kEndLF;
         }
-        // ^ and $ know newlines only. The automaton takes them for the ends of lines, which end with NUL here.
-        if (lines_matter && spec_.line_terminator != '\n') choice_ = EngineChoice::kVm;
         lines_alone_ = invalid_matters && !ends_matter && !spec_.required.empty();
         if (choice_ != EngineChoice::kAuto) return;
         if (!spec_.literals.empty()) {
@@ -101,7 +98,8 @@ class BuiltMatcher final : public Matcher {
         if (!spec_.required.empty()) {
             required_ = Filter(spec_.required, spec_.required_fold_ascii, spec_.line_terminator, spec_.multi_line);
         }
-        by_class_ = !crosses_ && !literals_.usable() && !required_.usable();
+        // Its rules take ^ and $ for the ends of lines, which they are not where NUL ends lines.
+        by_class_ = spec_.line_terminator == '\n' && !crosses_ && !literals_.usable() && !required_.usable();
     }
 
     const MatcherSpec& spec() const override { return spec_; }

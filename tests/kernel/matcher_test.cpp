@@ -1,8 +1,7 @@
 // matcher_test.cpp: every engine against a backtracker written here, on random patterns and random bytes.
 //
-// Usage: matcher_test [SEED [ROUNDS]]. Prints the seed and, on the first difference, what it takes to see it again.
-// Build: g++ -std=c++17 -g -O1 -fsanitize=address,undefined -Icurserve/kernel tests/kernel/matcher_test.cpp
-//        curserve/kernel/{matcher,class_finder,dfa,vm,literal,re2_engine}.cpp -lre2
+// Usage: matcher_test [SEED [ROUNDS]]. Prints the seed and, on the first difference, what it takes to see it again. Built and
+// run by test_matcher.py.
 #include "matcher.h"
 
 #include <algorithm>
