@@ -145,7 +145,7 @@ def real_rg(
 
 def difference(ours: Answer, argv: Sequence[str | bytes], cwd: Any, env: dict[str, str]) -> str | None:
     """How our answer differs from ripgrep's; None when it does not. Files may come in another order than in a parallel
-    ripgrep's answer, but never in another than that of `--sort path` when that answers with the same lines."""
+    ripgrep's answer, but never in another than that of `--sort path`."""
     words = [os.fsencode(word) for word in argv]
     return judged(ours, words, lambda asked: real_rg(asked, cwd, env))
 
@@ -169,7 +169,7 @@ def judged(ours: Answer, argv: Sequence[bytes], ask: Callable[[Sequence[bytes]],
         return None
     if ours.stdout == given[0].stdout:
         return None
-    return answers.order_difference(ours, given[0], ask([b"--sort", b"path", *argv]))
+    return answers.order_difference(ours, ask([b"--sort", b"path", *argv]))
 
 
 def compare(box: Box, argv: Sequence[str | bytes], cwd: Any, env: dict[str, str] | None = None) -> Answer:

@@ -7,6 +7,7 @@ may come in another order than in the answer of a ripgrep of several threads. St
 
 from __future__ import annotations
 
+import bisect
 import os
 import re
 from collections import Counter
@@ -70,17 +71,20 @@ def unexplained(ours: Answer, argv: Sequence[bytes], ask: Callable[[Sequence[byt
     return found
 
 
-def order_difference(ours: Answer, real: Answer, ordered: Answer) -> str | None:
-    """As above for answers with the same lines: ours must be in the order of `ordered`, ripgrep's answer with
-    --sort path, unless that has other lines (it uses one thread, which shows in places)."""
+def order_difference(ours: Answer, ordered: Answer) -> str | None:
+    """Our files must come in the order of `ordered`, ripgrep's answer with --sort path.
+
+    That may have other lines: it is one thread's, and chance has a part in what several threads print (see
+    `unexplained`). Then the lines that both have must come in the same order.
+    """
     # One thread also ends some separators with NUL where several end them with a newline.
-    mine, theirs, sorted_out = (
-        settled(answer.stdout).replace(b"\0", b"\n") for answer in (ours, real, ordered)
-    )
-    # Lines that are not theirs were explained before this is asked (buffers that chance enlarged): no order to compare.
-    if mine in (theirs, sorted_out) or not same_lines(sorted_out, theirs) or not same_lines(mine, theirs):
+    mine, theirs = (_pieces(settled(answer.stdout)) for answer in (ours, ordered))
+    shared = Counter(mine) & Counter(theirs)
+    left, right = ([piece for piece in pieces if shared[piece]] for pieces in (mine, theirs))
+    if left == right or _longest_common(left, right) == shared.total():
         return None
-    return "order: " + first_difference(mine, sorted_out)
+    at = next(index for index, (a, b) in enumerate(zip(left, right, strict=False)) if a != b)
+    return f"order: ours {_cut(left[at:])}, with --sort path {_cut(right[at:])}"
 
 
 def same_lines(mine: bytes, theirs: bytes) -> bool:
@@ -121,6 +125,19 @@ def with_never(argv: Sequence[bytes]) -> list[bytes] | None:
 def may_be_sorted(argv: Sequence[bytes | str]) -> bool:
     """False where an order was asked for already: ripgrep leaves files with equal times as it meets them."""
     return not any(b"sort" in os.fsencode(word) for word in argv)
+
+
+def _longest_common(left: Sequence[bytes], right: Sequence[bytes]) -> int:
+    """The length of the longest common subsequence (Hunt and Szymanski 1977)."""
+    places: dict[bytes, list[int]] = {}
+    for index in range(len(right) - 1, -1, -1):
+        places.setdefault(right[index], []).append(index)
+    ends: list[int] = []  # ends[k]: where the earliest common subsequence of k + 1 pieces ends in `right`
+    for piece in left:
+        for index in places.get(piece, ()):
+            at = bisect.bisect_left(ends, index)
+            ends[at : at + 1] = [index]
+    return len(ends)
 
 
 class _Word(bytes):
