@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from curserve.config import Model
@@ -153,6 +153,10 @@ AGENTS: tuple[Agent, ...] = (
 )
 
 
+_INTERPRETERS = frozenset({"node", "bun", "deno", "python"})
+"""Programs whose first word without a dash is the program that people mean."""
+
+
 def by_name(name: str) -> Agent | None:
     """The row of that name."""
     return next((agent for agent in AGENTS if agent.name == name), None)
@@ -162,6 +166,20 @@ def by_program(word: str) -> Agent | None:
     """The row whose program a command's first word names, with or without a path."""
     name = os.path.basename(word)
     return next((agent for agent in AGENTS if agent.program == name), None)
+
+
+def by_command(name: str, words: Sequence[str]) -> Agent | None:
+    """The row that a running process belongs to, from its name and its command line: `qwen`, `node /usr/bin/qwen -p …`,
+    `python3 -m aider`. None for others, shells among them."""
+    called = [name, *words[:1]]
+    if words and os.path.basename(words[0]).rstrip("0123456789.") in _INTERPRETERS:
+        called += [word for word in words[1:] if not word.startswith("-")][:1]
+    for word in called:
+        base = os.path.basename(word)
+        agent = by_program(base.removesuffix(".js").removesuffix(".mjs"))
+        if agent is not None and agent.name != "shell":
+            return agent
+    return None
 
 
 def environment(agent: Agent | None, served: Mapping[str, str], shim_dir: str) -> dict[str, str]:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from curserve import __version__
+from curserve import __version__, statuskeys
 from curserve.errors import CurserveError
 
 if TYPE_CHECKING:
@@ -76,11 +76,15 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("-C", dest="dir", metavar="DIR", default=".", help="the folder to run it in")
     run.add_argument("words", metavar="CMD", nargs=argparse.REMAINDER, help="after --: the command and its arguments")
     add("env", "the same environment as export lines: eval \"$(curserve env)\"")
-    add("start", "start the daemon")
+    start = add("start", "start the daemon")
+    start.add_argument("--foreground", action="store_true", help="be the daemon: for systemd and containers")
     add("stop", "stop the daemon")
     add("restart", "stop the daemon and start it again")
     status = add("status", "what the daemon does")
-    status.add_argument("--json", action="store_true", help="for programs")
+    status.add_argument("--json", action="store_true", help="for programs: the keys below")
+    status.formatter_class = argparse.RawDescriptionHelpFormatter
+    status.epilog = "\n".join(("keys of --json:", *statuskeys.lines()))
+    add("metrics", "the daemon's figures as Prometheus reads them")
     attach = add("attach", "load DIR; wait until it is served from memory")
     attach.add_argument("dir", metavar="DIR")
     attach.add_argument("--no-wait", action="store_true", help="return at once")
@@ -216,6 +220,11 @@ def _become(command: list[str], folder: Path, env: dict[str, str]) -> int:
 
 # --- the daemon -------------------------------------------------------------------------------------------------------
 def _start(arguments: argparse.Namespace) -> int:
+    if arguments.foreground:
+        from curserve import environment
+
+        env = environment.without_interposition(environment.current())
+        os.execve(sys.executable, [sys.executable, "-P", "-m", "curserve.daemon_main"], env)
     started = _start_daemon()
     print(f"curserve: {'started' if started.fresh else 'already running'}, pid {started.pid}")
     _warn_of_other_version(started)
@@ -255,6 +264,11 @@ def _status(arguments: argparse.Namespace) -> int:
         from curserve import display
 
         display.status(status)
+    return 0
+
+
+def _metrics(arguments: argparse.Namespace) -> int:
+    _print_bytes(str(_client().call("metrics")["text"]).removesuffix("\n"))
     return 0
 
 
@@ -402,6 +416,7 @@ _COMMANDS: dict[str, Command] = {
     "stop": _stop,
     "restart": _restart,
     "status": _status,
+    "metrics": _metrics,
     "attach": _attach,
     "detach": _detach,
     "workspaces": _workspaces,

@@ -101,6 +101,23 @@ class Agent:
 
 
 @dataclass(frozen=True, slots=True)
+class Metrics:
+    """port: where Prometheus may read the metrics on 127.0.0.1; 0: nowhere. roots: name the workspaces there, where any
+    user of the machine can read them."""
+
+    port: int = 0
+    roots: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Vllm:
+    """metrics: the URL of a vLLM server's metrics, for `curserve top`; none: the server that [model] base_url names, if
+    it is on this machine; "off": not at all."""
+
+    metrics: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything that can be configured. One table of config.toml per field."""
 
@@ -110,6 +127,8 @@ class Config:
     trust: Trust = Trust()
     model: Model = Model()
     agent: Agent = Agent()
+    metrics: Metrics = Metrics()
+    vllm: Vllm = Vllm()
 
 
 def load(file: Path | None = None) -> Config:
@@ -216,6 +235,18 @@ def _count(value: Any) -> int:
     return value
 
 
+def _port(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 65535:
+        raise ValueError("expected a port from 1 to 65535, or 0 for none")
+    return value
+
+
+def _metrics_url(value: Any) -> str:
+    if value != "off" and (not isinstance(value, str) or not value.startswith(("http://", "https://"))):
+        raise ValueError('expected a URL like "http://127.0.0.1:8000/metrics", or "off"')
+    return str(value)
+
+
 def _patterns(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(pattern, str) and pattern for pattern in value):
         raise ValueError("expected a list of patterns")
@@ -252,6 +283,9 @@ _KEYS: dict[tuple[str, str], tuple[str, Callable[[Any], Any]]] = {
     ("model", "key_env"): ("key_env", _text),
     ("agent", "name"): ("name", _text),
     ("agent", "arguments"): ("arguments", _texts),
+    ("metrics", "port"): ("port", _port),
+    ("metrics", "roots"): ("roots", _bool),
+    ("vllm", "metrics"): ("metrics", _metrics_url),
 }
 
 

@@ -1,4 +1,4 @@
-"""The daemon's control socket: status, attach, detach, workspaces, stop, for the command line.
+"""The daemon's control socket: status, look, metrics, attach, detach, workspaces, stop.
 
 In: one JSON object per line, {"op": …, …}. Out: one per line, {"ok": true, …} or {"ok": false, "error": "…"}; `attach`
 answers with several, the last one having "done": true. Paths are text with surrogates for bytes that are no UTF-8.
@@ -42,6 +42,13 @@ class Controlled(Protocol):
 
     def status(self) -> Message:
         """Facts and counters; merged with the plane's own (pid, version, uptime_s). Keys once given stay."""
+
+    def look(self, seconds: int, measure: bool) -> Message:
+        """As status, with "census" (census.py) and "measured" (savings.py, by workspace). What these need is gathered
+        (and, with `measure`, measured) for so many seconds from now on."""
+
+    def metrics(self) -> str:
+        """Facts and counters as Prometheus reads them (text format 0.0.4)."""
 
     def attach(self, root: bytes, wait: bool) -> Iterator[Message]:
         """Make `root` (absolute) a workspace. Yields {"state": str, "files_done": int, "files_total": int | None}.
@@ -145,6 +152,11 @@ class ControlPlane:
                 yield {"ok": True, **self._own()}
             case "status":
                 yield {"ok": True, **controlled.status(), **self._own()}
+            case "look":
+                looked = controlled.look(_seconds(request), bool(request.get("measure", True)))
+                yield {"ok": True, **looked, **self._own()}
+            case "metrics":
+                yield {"ok": True, "text": controlled.metrics()}
             case "workspaces":
                 yield {"ok": True, "workspaces": controlled.workspaces()}
             case "attach":
@@ -163,6 +175,14 @@ class ControlPlane:
 
     def _own(self) -> Message:
         return {"pid": os.getpid(), "version": __version__, "uptime_s": round(time.time() - self._started_s, 3)}
+
+
+def _seconds(request: Message) -> int:
+    """How long somebody looks: a whole number of at least 1."""
+    seconds = request.get("seconds", 5)
+    if isinstance(seconds, bool) or not isinstance(seconds, int) or seconds < 1:
+        raise CurserveError("seconds must be a whole number from 1")
+    return seconds
 
 
 def _root(request: Message) -> bytes:

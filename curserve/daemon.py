@@ -18,17 +18,21 @@ from collections.abc import Iterator
 from typing import Any
 
 from curserve import config as configuration
-from curserve import environment, paths, regex
+from curserve import environment, machine, paths, regex
 from curserve.ceiling import Ceiling, resident_bytes
+from curserve.census import Census
 from curserve.config import Config, ConfigError
 from curserve.configwatch import ConfigWatch
 from curserve.control import ControlPlane, Message
 from curserve.errors import CurserveError
 from curserve.kernel_door import Handle, lib
+from curserve.metrics import Metrics
 from curserve.plan import Planner
+from curserve.savings import Savings
 from curserve.session import Sessions
 from curserve.shadow import Shadow
 from curserve.stats import queue_numbers, request_numbers
+from curserve.statuskeys import SCHEMA
 from curserve.workspaces import Workspace, Workspaces
 
 _SESSION_THREADS = 16
@@ -53,17 +57,23 @@ class Daemon:
         brute = environment.variable("CURSERVE_BRUTE") is not None
         self._listener = listener
         self._sweep_s = config.limits.sweep_s
+        self._memory_bytes = config.limits.memory_bytes
         # The main thread sleeps on a pipe: any thread may receive a signal, and only what the signal writes wakes it.
         self._stopping = False
         self._wake_r, self._wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._desk = Handle(lib.cs_desk_new(listener.fileno()), lib.cs_desk_free)
         self._workspaces = Workspaces(config.roots.policy(), config, cores, self._forget)
         self._ceiling = Ceiling(self._workspaces, config.limits.memory_bytes)
-        self._shadow = Shadow(config.limits.shadow, os.fspath(paths.runtime_paths().socket))
+        socket_path = os.fspath(paths.runtime_paths().socket)
+        self._shadow = Shadow(config.limits.shadow, socket_path)
+        self._census = Census(self._desk)
+        self._savings = Savings(self._desk, socket_path)
+        self._metrics = Metrics(self.status, config.metrics)
         self._sessions = Sessions(
             self._desk, _SESSION_THREADS, Planner(cores, brute), self._workspaces, self._shadow, config.trust.sandbox
         )
         self._sessions.limit(config.limits)
+        self._metrics.serve()
 
     def run(self) -> None:
         """Serve until stop(). In the main thread."""
@@ -75,6 +85,7 @@ class Daemon:
         while not self._told_to_stop(self._sweep_s):
             self._workspaces.sweep()
         watch.close()
+        self._metrics.close()
         self._ceiling.stop()
         if not self._sessions.stop(_DRAIN_S):
             _log.warning("some answers did not end within %.0f s", _DRAIN_S)
@@ -86,15 +97,32 @@ class Daemon:
             os.write(self._wake_w, b"!")
 
     def status(self) -> Message:
-        """As Controlled.status: requests, workspaces, memory."""
+        """As Controlled.status: requests, workspaces, memory. Its keys are those of statuskeys.py."""
         return {
+            "schema": SCHEMA,
             "requests": request_numbers(self._desk),
             "queue": queue_numbers(self._desk),
             "shadow": self._shadow.numbers(),
+            "savings": self._savings.numbers(),
             "store": self._workspaces.store_numbers(),
-            "memory": {"resident_bytes": resident_bytes(), "evicted": self._ceiling.evicted},
+            "memory": {
+                "resident_bytes": resident_bytes(),
+                "ceiling_bytes": self._memory_bytes,
+                "evicted": self._ceiling.evicted,
+            },
+            "watches": {"used": self._workspaces.watches(), "limit": machine.most_watches()},
             "workspaces": self.workspaces(),
         }
+
+    def look(self, seconds: int, measure: bool) -> Message:
+        """As Controlled.look."""
+        if measure:
+            self._savings.look(seconds)
+        return {**self.status(), "census": self._census.look(seconds), "measured": self._savings.by_root()}
+
+    def metrics(self) -> str:
+        """As Controlled.metrics."""
+        return self._metrics.exposition()
 
     def _forget(self) -> None:
         lib.cs_desk_forget(self._desk.pointer)

@@ -1,7 +1,7 @@
-"""What people see of the daemon: tables and a progress bar. The one importer of rich.
+"""What people see of the daemon: tables and a progress bar.
 
-In: the control socket's answers. Out: lines on stdout. Unknown keys are shown as they are, so that a counter the daemon
-gains needs no change here; programs use --json.
+In: the control socket's answers. Out: lines on stdout; programs use --json. `curserve top`, which fills a whole screen,
+is a package of its own (top/).
 """
 
 from __future__ import annotations
@@ -17,23 +17,49 @@ from rich.text import Text
 if TYPE_CHECKING:
     from curserve.doctor import Finding
 
-_OWN_PLACE = ("running", "pid", "version", "uptime_s", "workspaces")
+_MOST_REASONS = 6
+_STEERING = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code != ord("\n")}
 
 
 def status(facts: dict[str, Any]) -> None:
-    """The daemon's state: a line about the process, its counters, its workspaces."""
+    """The daemon's state in some lines, and its workspaces. What is nothing to worry about is left out; programs, and
+    people who want it all, use --json."""
     console = Console(highlight=False)
-    up = duration(facts.get("uptime_s", 0.0))
-    console.print(f"curserve {facts.get('version')} is running, pid {facts.get('pid')}, for {up}")
+    up = duration(facts["uptime_s"])
+    console.print(f"curserve {facts['version']} is running, pid {facts['pid']}, for {up}")
     table = Table(show_header=False, box=None, pad_edge=False)
-    for key, value in facts.items():
-        if key not in _OWN_PLACE:
-            for name, text in _rows(key, value):
-                table.add_row(Text(name), Text(text))
-    if table.row_count:
-        console.print(table)
-    if facts.get("workspaces"):
+    for name, text in _facts(facts):
+        table.add_row(name, Text(printable(text), overflow="fold"))
+    console.print(table)
+    if facts["workspaces"]:
         workspaces(facts["workspaces"])
+
+
+def _facts(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    requests, queue, shadow = facts["requests"], facts["queue"], facts["shadow"]
+    store, memory, watches = facts["store"], facts["memory"], facts["watches"]
+    yield "searches", f"{requests['served']:,} served, {requests['declined']:,} declined (the real rg ran)"
+    if requests["declined"]:
+        often = sorted(requests["declined_by_reason"].items(), key=lambda entry: (-entry[1], entry[0]))
+        told = ", ".join(f"{reason} {count:,}" for reason, count in often[:_MOST_REASONS])
+        yield "declined", told + (", …" if len(often) > _MOST_REASONS else "")
+    total = requests["latency_us"]["total"]
+    if total["p50"] is not None:
+        yield "latency", f"half within {total['p50'] / 1000:.1f} ms, 99 % within {total['p99'] / 1000:.1f} ms"
+    if any(queue.values()):
+        now = ", ".join(f"{queue[name]} {name}" for name in ("waiting", "heavy", "silent", "stalled"))
+        since = ", ".join(f"{queue[name]:,} {name}" for name in ("waited", "expired", "overflowed"))
+        yield "queue", f"now {now}; since the start {since}"
+    yield "memory", f"{size(memory['resident_bytes'])} of {size(memory['ceiling_bytes'])}" + (
+        f"; {memory['evicted']:,} workspaces gave way" if memory["evicted"] else ""
+    )
+    yield "text", f"{size(store['text_bytes'])}, each content once; index {size(store['index_bytes'])}"
+    limit = f" of {watches['limit']:,}" if watches["limit"] is not None else ""
+    yield "watches", f"{watches['used']:,}{limit}"
+    if shadow["share"] or shadow["compared"]:
+        yield "shadow", f"{shadow['compared']:,} answers compared with ripgrep's, {shadow['differences']:,} differed"
+        if shadow["last_difference"]:
+            yield "", shadow["last_difference"]
 
 
 def workspaces(found: list[dict[str, Any]]) -> None:
@@ -50,11 +76,11 @@ def workspaces(found: list[dict[str, Any]]) -> None:
     table.add_column("reason", overflow="fold")
     for row in found:
         table.add_row(
-            Text(_printable(str(row.get("root", "")))),
+            Text(printable(str(row.get("root", "")))),
             Text(str(row.get("state", ""))),
             Text(f"{row.get('files', 0):,}"),
             Text(size(row.get("bytes", 0))),
-            Text(str(row.get("reason") or "")),
+            Text(printable(str(row.get("reason") or row.get("why") or ""))),
         )
     console.print(table)
 
@@ -69,7 +95,7 @@ def findings(found: Iterable[Finding]) -> list[Finding]:
         answer = "" if finding.equal is None else "as the real rg" if finding.equal else "NOT as the real rg"
         line = Text(f"{finding.subject:<10}{finding.check:<20}")
         line.append(f"{finding.verdict:<10}", colour if finding.verdict != "skipped" else "dim")
-        line.append(_printable("; ".join(word for word in (answer, finding.detail) if word)))
+        line.append(printable("; ".join(word for word in (answer, finding.detail) if word)))
         console.print(line, soft_wrap=True)
     bad = sum(not finding.good for finding in every)
     console.print("everything is as it should be" if bad == 0 else f"{bad} of {len(every)} checks need attention")
@@ -82,7 +108,7 @@ def attach(root: str, answers: Iterable[dict[str, Any]]) -> dict[str, Any]:
     last: dict[str, Any] = {}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(_printable(root), total=None)
+        task = bar.add_task(printable(root), total=None)
         for last in answers:
             bar.update(task, completed=last.get("files_done") or 0, total=last.get("files_total"))
     return last
@@ -109,30 +135,6 @@ def size(count: float) -> str:
     raise AssertionError("unreachable")
 
 
-def _rows(key: str, value: Any) -> Iterator[tuple[str, str]]:
-    """One row per fact; a table of facts gives one for each of its own. What is not known yet (None) has none."""
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            for row_name, text in _rows(name, inner):
-                yield f"{_words(key)}: {row_name}" if ":" not in row_name else f"{_words(key)} {row_name}", text
-    elif value is not None:
-        yield _words(key), _value(key, value)
-
-
-def _words(key: str) -> str:
-    return key.removesuffix("_bytes").removesuffix("_s").replace("_", " ")
-
-
-def _value(key: str, value: Any) -> str:
-    if key.endswith("_bytes") and isinstance(value, (int, float)):
-        return size(value)
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    return _printable(str(value))
-
-
-def _printable(text: str) -> str:
-    """Text that any stdout takes: bytes that are no UTF-8 as escapes."""
-    return text.encode("utf-8", "backslashreplace").decode()
+def printable(text: str) -> str:
+    """Text that any terminal takes for text: bytes that are no UTF-8, and what would steer the terminal, as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode().translate(_STEERING)

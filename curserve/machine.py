@@ -14,6 +14,7 @@ from pathlib import Path
 from curserve import config
 from curserve.errors import CurserveError
 
+_INOTIFY = Path("/proc/sys/fs/inotify")
 _FEW_WATCHES = 65536
 _FEW_INSTANCES = 16
 _SILENT = frozenset("9p afs ceph cifs fuse glusterfs lustre ncpfs nfs nfs4 smb3 smbfs virtiofs".split())
@@ -40,9 +41,17 @@ def checks() -> Iterator[Check]:
     yield _memory()
 
 
+def most_watches() -> int | None:
+    """How many inotify watches a user may have; None where that cannot be read."""
+    try:
+        return int((_INOTIFY / "max_user_watches").read_text())
+    except (OSError, ValueError):
+        return None
+
+
 def _limit(name: str, file: str, few: int, use: str) -> Check:
     try:
-        value = int(Path("/proc/sys/fs/inotify", file).read_text())
+        value = int((_INOTIFY / file).read_text())
     except (OSError, ValueError) as error:
         return Check(name, f"unknown: {error}", False)
     if value < few:

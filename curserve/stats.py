@@ -5,6 +5,7 @@ In: the kernel's desk. Out: plain numbers with stable names. Counts nothing itse
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from curserve.kernel_door import Handle, ffi, lib
@@ -13,9 +14,12 @@ STAGES = ("plan", "barrier", "search", "total")
 
 
 def request_numbers(desk: Handle) -> dict[str, Any]:
-    """Everything since the daemon began. Latencies, of served requests: upper bounds of power-of-two buckets, us."""
+    """Everything since the daemon began. Latencies, of served requests: upper bounds of power-of-two buckets, us;
+    histogram_us has the buckets themselves: [b] counts times below 2^b us that are in none before, the last all others.
+    files: chosen by what the requests asked for; candidates: those of them that could not be left out."""
     raw = ffi.new("cs_desk_numbers *")
     lib.cs_desk_numbers_get(desk.pointer, raw)
+    histogram = {stage: list(counts) for stage, counts in zip(STAGES, raw.us, strict=True)}
     return {
         "served": raw.served,
         "declined": raw.declined,
@@ -23,10 +27,14 @@ def request_numbers(desk: Handle) -> dict[str, Any]:
         "remembered": raw.remembered,
         "bytes_out": raw.bytes_out,
         "clients_gone": raw.clients_gone,
+        "files": raw.files,
+        "candidates": raw.candidates,
+        "candidate_bytes": raw.candidate_bytes,
         "latency_us": {
-            stage: {"p50": _quantile(list(counts), 0.5), "p99": _quantile(list(counts), 0.99)}
-            for stage, counts in zip(STAGES, raw.us, strict=True)
+            stage: {"p50": quantile(counts, 0.5), "p99": quantile(counts, 0.99)} for stage, counts in histogram.items()
         },
+        "histogram_us": histogram,
+        "sum_us": dict(zip(STAGES, raw.us_sum, strict=True)),
     }
 
 
@@ -52,7 +60,8 @@ def _reasons(desk: Handle) -> dict[str, int]:
     return {reason: int(count) for reason, _, count in lines}
 
 
-def _quantile(counts: list[int], share: float) -> int | None:
+def quantile(counts: Sequence[int], share: float) -> int | None:
+    """The least upper bound below which that share of a histogram's times lies, us; None of an empty histogram."""
     total = sum(counts)
     if not total:
         return None

@@ -85,6 +85,7 @@ class Workspace:
             "rereads": raw.rereads,
             "known_files": raw.known,
             "requests": raw.requests,
+            "served": raw.served,
             "loaded_files": raw.loaded_files,
             "loaded_bytes": raw.loaded_bytes,
         }
@@ -247,6 +248,10 @@ class Workspaces:
                 del self._by_root[workspace.root]
                 self._tried_s.pop(workspace.root, None)
                 self._reorder()
+
+    def watches(self) -> int:
+        """inotify watches of all workspaces."""
+        return sum(int(workspace.numbers()["watches"]) for workspace in self.all())
 
     def store_numbers(self) -> dict[str, int]:
         """Text held, each content once, and what of it is indexed."""

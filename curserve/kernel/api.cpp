@@ -82,6 +82,7 @@ Peer peer_of(const cs_client& client) {
     Peer peer;
     peer.fd = client.fd;
     peer.pid = client.pid;
+    peer.parent = client.parent;
     peer.received_ns = client.received_ns;
     peer.payload = client.payload;
     peer.payload_size = client.payload_size;
@@ -188,6 +189,7 @@ void cs_tree_numbers_get(const cs_tree* tree, cs_tree_numbers* out, char* why, s
         *out = cs_tree_numbers{static_cast<int32_t>(tree->tree->state()),
                                0,
                                tree->site->requests.load(),
+                               tree->site->served.load(),
                                n.generation,
                                n.entries,
                                n.files,
@@ -340,7 +342,7 @@ int cs_desk_next(cs_desk* desk, int timeout_ms, int trust_sandbox, cs_client* ou
     try {
         Peer peer;
         const int got = desk->desk->next(timeout_ms, trust_sandbox != 0, &peer);
-        if (got == 1) *out = cs_client{peer.fd, peer.pid, peer.received_ns, peer.payload, peer.payload_size};
+        if (got == 1) *out = cs_client{peer.fd, peer.pid, peer.parent, peer.received_ns, peer.payload, peer.payload_size};
         return got;
     } catch (const std::exception&) {
         return 0;  // out of memory; the client sees its connection close
@@ -351,7 +353,7 @@ int cs_desk_next_waiting(cs_desk* desk, int timeout_ms, int trust_sandbox, cs_cl
     try {
         Peer peer;
         const int got = desk->desk->next_waiting(timeout_ms, trust_sandbox != 0, &peer);
-        if (got == 1) *out = cs_client{peer.fd, peer.pid, peer.received_ns, peer.payload, peer.payload_size};
+        if (got == 1) *out = cs_client{peer.fd, peer.pid, peer.parent, peer.received_ns, peer.payload, peer.payload_size};
         return got;
     } catch (const std::exception&) {
         return 0;  // as above
@@ -429,7 +431,9 @@ void cs_desk_say(cs_desk* desk, cs_client* client, cs_bytes out, int exit_code, 
 void cs_desk_numbers_get(const cs_desk* desk, cs_desk_numbers* out) {
     static_assert(Desk::kStages == CS_STAGES && Desk::kBuckets == CS_BUCKETS, "kernel.h tells Python these");
     const Desk::Numbers n = desk->desk->numbers();
-    *out = cs_desk_numbers{n.served, n.declined, n.remembered, n.bytes_out, n.clients_gone, {}};
+    *out = cs_desk_numbers{n.served, n.declined, n.remembered, n.bytes_out, n.clients_gone,
+                           n.files, n.candidates, n.candidate_bytes, {}, {}};
+    for (size_t stage = 0; stage < CS_STAGES; ++stage) out->us_sum[stage] = n.us_sum[stage];
     for (size_t stage = 0; stage < CS_STAGES; ++stage)
         for (size_t bucket = 0; bucket < CS_BUCKETS; ++bucket) out->us[stage][bucket] = n.us[stage][bucket];
 }
@@ -443,6 +447,26 @@ size_t cs_desk_reasons(const cs_desk* desk, char* out, size_t size) {
     } catch (const std::exception&) {
         return 0;
     }
+}
+
+void cs_desk_look(cs_desk* desk, uint32_t seconds) { desk->desk->census().look(seconds); }
+
+size_t cs_desk_census(const cs_desk* desk, char* out, size_t size) {
+    try {
+        const std::string records = desk->desk->census().report();
+        std::memcpy(out, records.data(), records.size() < size ? records.size() : size);
+        return records.size();
+    } catch (const std::exception&) {
+        return 0;
+    }
+}
+
+size_t cs_desk_sample(cs_desk* desk, char* payload, size_t payload_size, char* root, size_t root_size) {
+    const Census::Sample sample = desk->desk->census().take_sample();
+    if (sample.payload.size() > payload_size || sample.root.size() >= root_size) return 0;
+    std::memcpy(payload, sample.payload.data(), sample.payload.size());
+    copy_text(root, root_size, sample.root);
+    return sample.payload.size();
 }
 
 }  // extern "C"

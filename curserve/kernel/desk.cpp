@@ -148,6 +148,7 @@ Outcome Desk::answer(std::shared_ptr<Site> site, std::shared_ptr<const Query> qu
 Outcome Desk::answer_in(Slot& slot, std::shared_ptr<Site> site, std::shared_ptr<const Query> query, Peer& peer,
                         uint32_t plan_us) {
     Outcome outcome;
+    Mentioned mentioned;
     bool heavy = false;
     if (queue_.limited() && !slot.enter_limits()) {
         outcome.postponed = true;
@@ -157,12 +158,14 @@ Outcome Desk::answer_in(Slot& slot, std::shared_ptr<Site> site, std::shared_ptr<
         asker.fd = peer.fd;
         asker.received_ns = peer.received_ns;
         std::memcpy(&asker.facts, peer.payload, sizeof asker.facts);
+        if (census_.is_open(peer.received_ns)) asker.mentioned = &mentioned;
         asker.cwd = reinterpret_cast<const char*>(peer.payload + sizeof asker.facts);
         outcome = curserve::answer(*site->tree, site->index.get(), *query, asker, plan_us, &slot);
         heavy = outcome.postponed;
     }
     if (!outcome.postponed) {
-        count(outcome, plan_us);
+        if (outcome.served) site->served.fetch_add(1, std::memory_order_relaxed);
+        count(peer, outcome, plan_us, site->tree->root(), mentioned);
         return outcome;
     }
     Turn turn;
@@ -181,13 +184,13 @@ Outcome Desk::answer_in(Slot& slot, std::shared_ptr<Site> site, std::shared_ptr<
     outcome.postponed = false;
     outcome.reason = "busy";
     Reply(peer.fd).decline("busy");
-    count(outcome, plan_us);
+    count(peer, outcome, plan_us, turn.site->tree->root(), mentioned);
     return outcome;
 }
 
 void Desk::decline(const Peer& peer, const char* reason) {
     Reply(peer.fd).decline(reason);
-    count_decline(reason);
+    count_decline(peer, reason, std::string());
 }
 
 bool Desk::say(const Peer& peer, const void* out, size_t size, int exit_code, uint32_t plan_us) {
@@ -199,7 +202,7 @@ bool Desk::say(const Peer& peer, const void* out, size_t size, int exit_code, ui
     reply.exit(cs_wire_exit{static_cast<uint32_t>(exit_code), plan_us, 0, 0, outcome.total_us, 0});
     outcome.client_gone = reply.gone();
     outcome.bytes_out = reply.bytes();
-    count(outcome, plan_us);
+    count(peer, outcome, plan_us, std::string(), Mentioned());
     return !reply.gone();
 }
 
@@ -217,20 +220,29 @@ void Desk::forget() {
     dropped.swap(known_);
 }
 
-void Desk::count(const Outcome& outcome, uint32_t plan_us) {
+void Desk::count(const Peer& peer, const Outcome& outcome, uint32_t plan_us, const std::string& root,
+                 const Mentioned& mentioned) {
     if (!outcome.served) {
-        count_decline(outcome.reason);
+        count_decline(peer, outcome.reason, root);
         return;
     }
     served_.fetch_add(1, std::memory_order_relaxed);
     bytes_out_.fetch_add(outcome.bytes_out, std::memory_order_relaxed);
     if (outcome.client_gone) clients_gone_.fetch_add(1, std::memory_order_relaxed);
+    files_.fetch_add(outcome.files, std::memory_order_relaxed);
+    candidates_.fetch_add(outcome.candidates, std::memory_order_relaxed);
+    candidate_bytes_.fetch_add(outcome.candidate_bytes, std::memory_order_relaxed);
     const uint32_t us[kStages] = {plan_us, outcome.barrier_us, outcome.search_us, outcome.total_us};
-    for (size_t stage = 0; stage < kStages; ++stage) us_[stage][bucket_of(us[stage])].fetch_add(1, std::memory_order_relaxed);
+    for (size_t stage = 0; stage < kStages; ++stage) {
+        us_[stage][bucket_of(us[stage])].fetch_add(1, std::memory_order_relaxed);
+        us_sum_[stage].fetch_add(us[stage], std::memory_order_relaxed);
+    }
+    if (census_.is_open(peer.received_ns)) census_.note(peer, root, outcome, mentioned);
 }
 
-void Desk::count_decline(const std::string& reason) {
+void Desk::count_decline(const Peer& peer, const std::string& reason, const std::string& root) {
     declined_.fetch_add(1, std::memory_order_relaxed);
+    if (census_.is_open(peer.received_ns)) census_.note(peer, root, Outcome(), Mentioned());
     std::lock_guard<std::mutex> lock(reasons_mutex_);
     ++reasons_[reason];
 }
@@ -242,6 +254,10 @@ Desk::Numbers Desk::numbers() const {
     n.remembered = remembered_.load();
     n.bytes_out = bytes_out_.load();
     n.clients_gone = clients_gone_.load();
+    n.files = files_.load();
+    n.candidates = candidates_.load();
+    n.candidate_bytes = candidate_bytes_.load();
+    for (size_t stage = 0; stage < kStages; ++stage) n.us_sum[stage] = us_sum_[stage].load();
     for (size_t stage = 0; stage < kStages; ++stage)
         for (size_t bucket = 0; bucket < kBuckets; ++bucket) n.us[stage][bucket] = us_[stage][bucket].load();
     return n;

@@ -16,6 +16,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "census.h"
 #include "execute.h"
 #include "fair.h"
 #include "peer.h"
@@ -26,7 +27,7 @@ namespace curserve {
 struct Site {
     std::shared_ptr<Tree> tree;
     std::shared_ptr<const GramIndex> index;
-    std::atomic<uint64_t> requests{0};
+    std::atomic<uint64_t> requests{0}, served{0};
 };
 
 class Desk {
@@ -42,6 +43,8 @@ class Desk {
     Outcome answer(std::shared_ptr<Site> site, std::shared_ptr<const Query> query, Peer& peer, uint32_t plan_us);
     FairQueue& queue() { return queue_; }
     const FairQueue& queue() const { return queue_; }
+    Census& census() { return census_; }
+    const Census& census() const { return census_; }
     void decline(const Peer& peer, const char* reason);
     bool say(const Peer& peer, const void* out, size_t size, int exit_code, uint32_t plan_us);
 
@@ -53,7 +56,9 @@ class Desk {
     static constexpr size_t kBuckets = 28;  // powers of two of microseconds
     struct Numbers {
         uint64_t served = 0, declined = 0, remembered = 0, bytes_out = 0, clients_gone = 0;
+        uint64_t files = 0, candidates = 0, candidate_bytes = 0;
         std::array<std::array<uint64_t, kBuckets>, kStages> us{};
+        std::array<uint64_t, kStages> us_sum{};
     };
     Numbers numbers() const;
     std::map<std::string, uint64_t> reasons() const;
@@ -70,17 +75,21 @@ class Desk {
     bool answer_known(Peer& peer, Peer* out);
     Outcome answer_in(Slot& slot, std::shared_ptr<Site> site, std::shared_ptr<const Query> query, Peer& peer,
                       uint32_t plan_us);
-    void count(const Outcome& outcome, uint32_t plan_us);
-    void count_decline(const std::string& reason);
+    void count(const Peer& peer, const Outcome& outcome, uint32_t plan_us, const std::string& root,
+               const Mentioned& mentioned);
+    void count_decline(const Peer& peer, const std::string& reason, const std::string& root);
 
     Doorbell bell_;
     FairQueue queue_;
+    Census census_;
     mutable std::shared_mutex known_mutex_;
     std::unordered_map<std::string, Known> known_;
     mutable std::mutex reasons_mutex_;
     std::map<std::string, uint64_t> reasons_;
     std::atomic<uint64_t> served_{0}, declined_{0}, remembered_{0}, bytes_out_{0}, clients_gone_{0};
+    std::atomic<uint64_t> files_{0}, candidates_{0}, candidate_bytes_{0};
     std::array<std::array<std::atomic<uint64_t>, kBuckets>, kStages> us_{};
+    std::array<std::atomic<uint64_t>, kStages> us_sum_{};
 };
 
 }  // namespace curserve

@@ -213,7 +213,7 @@ class Run {
   public:
     // failed: something was told on stderr already.
     Run(const Query& query, const SearchSpec& spec, const GramIndex* index, const ViewRef& view, std::vector<Start> starts,
-        SelectionRef selection, bool failed, Reply& reply)
+        SelectionRef selection, bool failed, Reply& reply, Mentioned* mentioned)
         : query_(query),
           spec_(spec),
           index_(index),
@@ -221,7 +221,8 @@ class Run {
           starts_(std::move(starts)),
           selection_(std::move(selection)),
           failed_(failed),
-          reply_(reply) {
+          reply_(reply),
+          mentioned_(mentioned) {
         ask_index();
         make_jobs();
     }
@@ -268,11 +269,14 @@ class Run {
         outcome.exit_code = code;
         outcome.files = selection_->files.size();
         outcome.bytes_scanned = totals_.bytes_searched;
+        outcome.candidates = files_.size();
+        outcome.candidate_bytes = total_bytes_;
         const cs_wire_exit last{static_cast<uint32_t>(code), plan_us, outcome.barrier_us, outcome.search_us,
                                 outcome.total_us, 0};
         reply_.exit(last);
         outcome.client_gone = reply_.gone();
         outcome.bytes_out = reply_.bytes();
+        if (mentioned_ != nullptr) mentioned_->name(*view_->shape);  // the client does not wait for this
     }
 
   private:
@@ -489,6 +493,7 @@ class Run {
         totals.add(spec_, result, out.end_file(result.separate));
         if (result.grew_buffer) grew_buffer_ = true;
         if (result.minds_buffer) minds_buffer_ = true;
+        if (result.matched && mentioned_ != nullptr) mentioned_->add(selected.position);
         *matched = *matched || result.matched;
         return !result.stopped && !(result.matched && spec_.quiet != 0 && spec_.stats == 0);
     }
@@ -517,6 +522,7 @@ class Run {
     SelectionRef selection_;
     bool failed_;
     Reply& reply_;
+    Mentioned* const mentioned_;  // null: nobody looks
     OrderedJobs* ordered_ = nullptr;
     std::vector<char> unseparated_;  // of each job: what comes first is no file's lines, but one thread's message
     CandidatesRef candidates_;     // null: every file must be searched
@@ -668,7 +674,8 @@ void serve(Tree& tree, const GramIndex* index, const Query& query, const Asker& 
         outcome.bytes_out = reply.bytes();
         return;
     }
-    Run run(query, spec, index, view, std::move(starts), std::move(selection), !located.missing.empty(), reply);
+    Run run(query, spec, index, view, std::move(starts), std::move(selection), !located.missing.empty(), reply,
+            asker.mentioned);
     if (gate != nullptr && run.is_heavy() && !reply.sent_any() && !gate->enter()) {
         outcome.postponed = true;
         return;

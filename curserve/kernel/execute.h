@@ -5,6 +5,8 @@
 // Does not parse, does not decide what a pattern means, keeps nothing between two searches.
 #ifndef CURSERVE_EXECUTE_H
 #define CURSERVE_EXECUTE_H
+#include <array>
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -35,11 +37,30 @@ struct Query {
     unsigned threads = 2;
 };
 
+// The files that one answer has matches of, for whoever looks (census.h). An answer about more says little of any.
+struct Mentioned {
+    static constexpr uint32_t kMost = 32;
+    void add(Position position) {  // of any worker thread
+        const uint32_t at = count_.fetch_add(1, std::memory_order_relaxed);
+        if (at < kMost) positions_[at] = position;
+    }
+    void name(const Shape& shape) {
+        const uint32_t count = count_.load(std::memory_order_relaxed);
+        for (uint32_t i = 0; i < count && count <= kMost; ++i) paths.emplace_back(shape.path(positions_[i]));
+    }
+    std::vector<std::string> paths;  // below the root
+
+  private:
+    std::atomic<uint32_t> count_{0};
+    std::array<Position, kMost> positions_{};
+};
+
 struct Asker {
     int fd = -1;
     uint64_t received_ns = 0;
     cs_wire_request facts{};
     std::string cwd;
+    Mentioned* mentioned = nullptr;  // null: nobody looks
 };
 
 // Asked once by a search that will take long, before its first byte.
@@ -55,6 +76,7 @@ struct Outcome {
     int exit_code = 0;
     uint32_t barrier_us = 0, search_us = 0, total_us = 0;
     uint64_t generation = 0, files = 0, bytes_scanned = 0, bytes_out = 0;
+    uint64_t candidates = 0, candidate_bytes = 0;  // files that could not be left out, and their text
     std::string reason;
 };
 

@@ -3,10 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <cstdio>
 #include <cstdlib>
-#include <cstring>
-#include <fcntl.h>
 #include <poll.h>
 #include <string>
 #include <sys/epoll.h>
@@ -14,6 +11,7 @@
 #include <unistd.h>
 #include <vector>
 
+#include "process.h"
 #include "reply.h"
 
 namespace curserve {
@@ -28,37 +26,6 @@ void drop(Incoming& client) {
     if (client.fd >= 0) ::close(client.fd);
     std::free(client.payload);
     client = Incoming{};
-}
-
-// What /proc/PID/stat says of a process. ok: it was there.
-struct Process {
-    int32_t parent = 0, session = 0;
-    uint64_t start_ticks = 0;
-    bool ok = false;
-};
-
-Process process_of(int32_t pid) {
-    Process process;
-    char path[32];
-    std::snprintf(path, sizeof path, "/proc/%d/stat", pid);
-    const int fd = ::open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return process;
-    char text[1024];
-    const ssize_t n = ::read(fd, text, sizeof text - 1);
-    ::close(fd);
-    if (n <= 0) return process;
-    text[n] = '\0';
-    const char* after = std::strrchr(text, ')');  // the name before it may hold anything
-    if (after == nullptr) return process;
-    char state = 0;
-    int group = 0;
-    unsigned long long start = 0;
-    const int got = std::sscanf(after + 1,
-                                " %c %d %d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &state,
-                                &process.parent, &group, &process.session, &start);
-    process.start_ticks = start;
-    process.ok = got == 5;
-    return process;
 }
 
 }  // namespace

@@ -36,7 +36,7 @@ const char *cs_error(void);
 
 typedef struct cs_client {
     int fd;
-    int32_t pid;
+    int32_t pid, parent;                /* of the peer; its parent is 0 when it is not known */
     uint64_t received_ns;               /* CLOCK_MONOTONIC when the request's last byte was here */
     unsigned char *payload;             /* a struct cs_wire_request and its strings, checked; freed by cs_client_close */
     size_t payload_size;
@@ -70,7 +70,7 @@ void cs_tree_free(cs_tree *tree);                    /* searches that run now fi
 typedef struct cs_tree_numbers {
     int32_t state;                      /* 0 loading, 1 live, 2 stale, 3 poisoned, 4 gone */
     int32_t pad;
-    uint64_t requests, generation, entries, files, files_held, text_bytes, watches, dirty, unsettled, overflows, rereads;
+    uint64_t requests, served, generation, entries, files, files_held, text_bytes, watches, dirty, unsettled, overflows, rereads;
     uint64_t known;                     /* files of the load that were not read: git's index vouched for their content */
     uint64_t loaded_directories, loaded_files, loaded_bytes;   /* of the load that runs or ran */
 } cs_tree_numbers;
@@ -200,11 +200,20 @@ void cs_desk_queue_numbers_get(const cs_desk *desk, cs_queue_numbers *out);
 #define CS_BUCKETS 28                   /* bucket b counts times below 2^b us; the last one all others */
 typedef struct cs_desk_numbers {
     uint64_t served, declined, remembered, bytes_out, clients_gone;
-    uint64_t us[4][28];
+    uint64_t files, candidates, candidate_bytes;   /* chosen; of these, those that could not be left out, and their text */
+    uint64_t us[4][28], us_sum[4];
 } cs_desk_numbers;
 void cs_desk_numbers_get(const cs_desk *desk, cs_desk_numbers *out);
 /* Writes "reason count\n" lines, cut at size; gives the size all of it needs. */
 size_t cs_desk_reasons(const cs_desk *desk, char *out, size_t size);
+
+/* Who asks what (census.h) is gathered for so many seconds from now on. */
+void cs_desk_look(cs_desk *desk, uint32_t seconds);
+/* What was gathered: the records of Census::report(), cut at size; gives the size all of it needs. */
+size_t cs_desk_census(const cs_desk *desk, char *out, size_t size);
+/* A served request, one of those since the last call with equal chance: its payload and its workspace's root (ended by a
+ * NUL). Gives the payload's size; 0: there was none, or it did not fit. */
+size_t cs_desk_sample(cs_desk *desk, char *payload, size_t payload_size, char *root, size_t root_size);
 /* cffi:end */
 
 #ifdef __cplusplus

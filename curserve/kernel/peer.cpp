@@ -58,6 +58,7 @@ struct Sight {
     std::string lines;
     dev_t ns_dev = 0;
     ino_t ns_ino = 0;
+    int32_t parent = 0;
     bool ok = false;
 };
 
@@ -80,6 +81,7 @@ Sight sight_of(const char* proc) {
         const std::string_view line = rest.substr(0, end);
         for (const std::string_view want : kWanted)
             if (line.substr(0, want.size()) == want) sight.lines.append(line).push_back('\n');
+        if (line.substr(0, 5) == "PPid:") sight.parent = std::atoi(line.data() + 5);  // ended by its newline
         if (end == std::string_view::npos) break;
         rest.remove_prefix(end + 1);
     }
@@ -92,12 +94,14 @@ Sight sight_of(const char* proc) {
     return sight;
 }
 
-const char* distrust_of(int32_t pid, bool trust_sandbox) {
+// parent: receives that of pid, 0 if it is not known.
+const char* distrust_of(int32_t pid, bool trust_sandbox, int32_t* parent) {
     if (pid <= 0) return "pid_namespace";
     static const Sight ours = sight_of("/proc/self");
     char proc[32];
     std::snprintf(proc, sizeof proc, "/proc/%d", pid);
     const Sight theirs = sight_of(proc);
+    *parent = theirs.parent;
     if (!ours.ok || !theirs.ok) return "peer_unknown";
     if (theirs.ns_dev != ours.ns_dev || theirs.ns_ino != ours.ns_ino) return "mount_namespace";
     if (theirs.lines != ours.lines && !trust_sandbox) return "sandbox";
@@ -107,6 +111,7 @@ const char* distrust_of(int32_t pid, bool trust_sandbox) {
 void fill_peer(const Incoming& client, const char* distrust, Peer* out) {
     out->fd = client.fd;
     out->pid = client.pid;
+    out->parent = client.parent;
     out->received_ns = monotonic_ns();
     out->payload = client.payload;
     out->payload_size = client.head.size;
@@ -161,8 +166,8 @@ int accept_peer(Doorbell& bell, int timeout_ms, bool trust_sandbox, Peer* out, I
         return 0;
     }
     // While the client, which connects first, is still putting its question together.
-    const char* const distrust = distrust_of(who.pid, trust_sandbox);
     Incoming client;
+    const char* const distrust = distrust_of(who.pid, trust_sandbox, &client.parent);
     client.fd = fd;
     client.pid = who.pid;
     const uint64_t spin_until_ns = monotonic_ns() + kSpinNs;
@@ -225,7 +230,9 @@ Reading read_more(Incoming& client) {
 
 // What such a client is may have changed since it connected.
 void finish_peer(const Incoming& client, bool trust_sandbox, Peer* out) {
-    fill_peer(client, distrust_of(client.pid, trust_sandbox), out);
+    Incoming now = client;
+    const char* const distrust = distrust_of(client.pid, trust_sandbox, &now.parent);
+    fill_peer(now, distrust, out);
 }
 
 void close_peer(Peer& peer) {

@@ -16,6 +16,7 @@ namespace curserve {
 struct Peer {
     int fd = -1;
     int32_t pid = 0;
+    int32_t parent = 0;  // pid's, while it connected
     uint64_t received_ns = 0;
     uint8_t* payload = nullptr;  // malloc'ed, owned by the caller
     size_t payload_size = 0;
@@ -25,7 +26,7 @@ struct Peer {
 // A client of our own uid whose request is not complete yet. Plain data: whoever has it last closes and frees.
 struct Incoming {
     int fd = -1;
-    int32_t pid = 0;
+    int32_t pid = 0, parent = 0;
     cs_wire_head head{};
     size_t got = 0;              // bytes of the frame, the head's first
     uint8_t* payload = nullptr;  // malloc'ed; null until the head is complete
