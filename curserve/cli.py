@@ -84,6 +84,11 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--json", action="store_true", help="for programs: the keys below")
     status.formatter_class = argparse.RawDescriptionHelpFormatter
     status.epilog = "\n".join(("keys of --json:", *statuskeys.lines()))
+    top = add("top", "live numbers")
+    top.add_argument("--once", action="store_true", help="one frame, after one interval; so it is without a terminal")
+    top.add_argument("--json", action="store_true", help="the same as one JSON object, for programs")
+    top.add_argument("--interval", metavar="S", type=_interval, default=1.0, help="seconds between two frames (1)")
+    top.add_argument("--no-measure", action="store_true", help="run no search twice to measure what is saved")
     add("metrics", "the daemon's figures as Prometheus reads them")
     attach = add("attach", "load DIR; wait until it is served from memory")
     attach.add_argument("dir", metavar="DIR")
@@ -267,6 +272,20 @@ def _status(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _top(arguments: argparse.Namespace) -> int:
+    from curserve import config, paths
+    from curserve.top import program
+
+    return program.run(
+        paths.runtime_paths().control,
+        config.load(),
+        interval_s=arguments.interval,
+        measure=not arguments.no_measure,
+        json_once=arguments.json,
+        once=arguments.once or not sys.stdout.isatty(),
+    )
+
+
 def _metrics(arguments: argparse.Namespace) -> int:
     _print_bytes(str(_client().call("metrics")["text"]).removesuffix("\n"))
     return 0
@@ -387,6 +406,14 @@ def _folder(word: str) -> Path:
     return folder
 
 
+def _interval(word: str) -> float:
+    """Seconds; argparse turns the ValueError into a message."""
+    seconds = float(word)
+    if not 0.1 <= seconds <= 60:
+        raise argparse.ArgumentTypeError("expected 0.1 to 60 seconds")
+    return seconds
+
+
 def _executable(program: str | None) -> str | None:
     return program if program and os.path.isabs(program) and os.access(program, os.X_OK) else None
 
@@ -416,6 +443,7 @@ _COMMANDS: dict[str, Command] = {
     "stop": _stop,
     "restart": _restart,
     "status": _status,
+    "top": _top,
     "metrics": _metrics,
     "attach": _attach,
     "detach": _detach,

@@ -25,6 +25,7 @@ LAYERS: list[set[str]] = [
     {"subshell", "install", "probe"},
     {"doctor"},
     {"display"},
+    {"top"},
     {"cli"},
     {"__main__", "__init__"},
 ]
@@ -33,7 +34,7 @@ DOORS = {
     "pathspec": {"rootpolicy"},
     "watchdog": {"configwatch"},
     "prometheus_client": {"metrics"},
-    "rich": {"display"},
+    "rich": {"display", "top"},
 }
 
 
