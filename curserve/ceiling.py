@@ -4,7 +4,8 @@ In: the workspaces, the ceiling. A thread looks at the resident memory, often wh
 ceiling it gives freed memory back to the system; if that is not enough, an index that is being made is given up, then
 workspaces go, the least recently used first (pinned ones never); a request for one of them loads it again. What still
 loads when nothing else is left to go is larger than the ceiling by itself: its load is stopped, and its searches are
-declined.
+declined. Nearer to the ceiling what loads and indexes waits by itself (kernel/room.h), so that memory stays below it
+however late this thread gets a processor.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from curserve.kernel_door import lib
+
 if TYPE_CHECKING:
     from curserve.workspaces import Workspaces
 
@@ -24,7 +27,9 @@ _LOADING_S = 0.02
 _QUIET_S = 0.5
 _RESERVE_BYTES = 96 << 20
 """What is under way needs room until it has stopped: so much below the ceiling something goes, a quarter of it at most,
-a twentieth at least. Measured: an index that is given up grows by some 50 MB meanwhile."""
+a twentieth at least. Half way from there to the ceiling nothing grows any more."""
+_PAUSE_S = 0.005
+"""Who waits for room looks for it more often than this."""
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 _log = logging.getLogger(__name__)
@@ -49,11 +54,18 @@ class Ceiling:
     def __init__(self, workspaces: Workspaces, most_bytes: int) -> None:
         self._workspaces = workspaces
         self._most_bytes = most_bytes
+        reserve_bytes = max(most_bytes // 20, min(_RESERVE_BYTES, most_bytes // 4))
+        self._limit_bytes = most_bytes - reserve_bytes
+        lib.cs_room_limit(most_bytes - reserve_bytes // 2)
         self._stopping = threading.Event()
+        self._started = False
         self.evicted = 0
 
     def start(self) -> None:
-        """Begin to watch."""
+        """Begin to watch; a second call does nothing."""
+        if self._started:
+            return
+        self._started = True
         threading.Thread(target=self._watch, name="ceiling", daemon=True).start()
 
     def stop(self) -> None:
@@ -70,11 +82,10 @@ class Ceiling:
     def look(self) -> None:
         """One look, and what follows from it."""
         self._workspaces.note_use(time.monotonic())
-        limit = self._most_bytes - max(self._most_bytes // 20, min(_RESERVE_BYTES, self._most_bytes // 4))
-        if resident_bytes() < limit:
+        if self._has_room():
             return
         trim()
-        while resident_bytes() >= limit:
+        while not self._has_room():
             if self._workspaces.stop_indexing():
                 trim()
                 continue
@@ -84,3 +95,10 @@ class Ceiling:
             self.evicted += 1
             _log.warning("the memory ceiling of %d bytes is reached: %s goes", self._most_bytes, os.fsdecode(root))
             trim()
+
+    def _has_room(self) -> bool:
+        if resident_bytes() >= self._limit_bytes:
+            return False
+        if lib.cs_room_waiting():
+            time.sleep(_PAUSE_S)
+        return not lib.cs_room_waiting()

@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     start = add("start", "start the daemon")
     start.add_argument("--foreground", action="store_true", help="be the daemon: for systemd and containers")
     add("stop", "stop the daemon")
-    add("restart", "stop the daemon and start it again")
+    add("restart", "put a new daemon in the place of the running one; no search is refused meanwhile")
     status = add("status", "what the daemon does")
     status.add_argument("--json", action="store_true", help="for programs: the keys below")
     status.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -203,7 +203,7 @@ def _serve_in_background(folder: Path) -> None:
     try:
         started = _start_daemon()
         _warn_of_other_version(started)
-        _client(timeout_s=3.0).call("attach", root=str(folder), wait=False)
+        _client(timeout_s=3.0).call("attach", root=str(folder), wait=False, hold=True)
     except CurserveError as error:
         for line in getattr(error, "details", []):
             print(f"  {line}", file=sys.stderr)
@@ -246,8 +246,7 @@ def _stop(arguments: argparse.Namespace) -> int:
 def _restart(arguments: argparse.Namespace) -> int:
     from curserve import lifecycle
 
-    lifecycle.stop()
-    print(f"curserve: started, pid {_start_daemon().pid}")
+    print(f"curserve: started, pid {lifecycle.restart().pid}")
     return 0
 
 
@@ -260,7 +259,11 @@ def _status(arguments: argparse.Namespace) -> int:
         if arguments.json:
             _print_json({"running": False, "version": __version__})
         else:
+            from curserve import crashes, paths
+
             print(f"curserve: {error}")
+            if (crash := crashes.last(paths.runtime_paths().log)) is not None:
+                print(f"curserve: {crash}; see {crashes.file_of(paths.runtime_paths().log)}")
         return 1
     status = {"running": True, **{key: value for key, value in status.items() if key not in ("ok", "done")}}
     if arguments.json:

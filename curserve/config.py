@@ -77,6 +77,13 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Daemon:
+    """idle_exit_s: a daemon in the background ends when nobody has needed it for so long; None: it stays."""
+
+    idle_exit_s: float | None = 4 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
 class Trust:
     """sandbox: serve peers in a sandbox the daemon is not in, although that may hide files from them."""
 
@@ -123,6 +130,7 @@ class Config:
 
     roots: Roots = Roots()
     log: Log = Log()
+    daemon: Daemon = Daemon()
     limits: Limits = field(default_factory=Limits)
     trust: Trust = Trust()
     model: Model = Model()
@@ -223,6 +231,10 @@ def _number(low: float, high: float, what: str) -> Callable[[Any], float]:
     return check
 
 
+def _idle_exit(value: Any) -> float | None:
+    return None if value == "off" else _number(1, 1e9, 'seconds from 1, or "off"')(value)
+
+
 def _threads(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 1024:
         raise ValueError("expected a number of threads from 0 (one per CPU) to 1024")
@@ -266,6 +278,7 @@ _KEYS: dict[tuple[str, str], tuple[str, Callable[[Any], Any]]] = {
     ("roots", "refuse"): ("refuse", _patterns),
     ("roots", "pinned"): ("pinned", _texts),
     ("log", "level"): ("level", _level),
+    ("daemon", "idle_exit"): ("idle_exit_s", _idle_exit),
     ("limits", "threads"): ("threads", _threads),
     ("limits", "memory"): ("memory_bytes", parse_size),
     ("limits", "sweep_s"): ("sweep_s", _number(0.1, 3600, "seconds from 0.1 to 3600")),

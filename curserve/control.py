@@ -1,7 +1,8 @@
 """The daemon's control socket: status, look, metrics, attach, detach, workspaces, stop.
 
 In: one JSON object per line, {"op": …, …}. Out: one per line, {"ok": true, …} or {"ok": false, "error": "…"}; `attach`
-answers with several, the last one having "done": true. Paths are text with surrogates for bytes that are no UTF-8.
+answers with several, the last one having "done": true, and with "hold": true keeps the daemon until the asker has
+ended; `hand_over` passes descriptors (handover.py). Paths are text with surrogates for bytes that are no UTF-8.
 Invariants: only the same uid is answered, a line is bounded, a slow or dead client holds up nobody but itself.
 Searches never come this way.
 """
@@ -18,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
-from curserve import __version__
+from curserve import __version__, handover
 from curserve.errors import CurserveError
 
 MAX_LINE_BYTES = 1 << 16
@@ -63,6 +64,9 @@ class Controlled(Protocol):
     def workspaces(self) -> list[Message]:
         """One per workspace, sorted by root: at least {"root": str, "state": str, "files": int, "bytes": int}."""
 
+    def hold(self, pid: int) -> None:
+        """As long as this process lives, the daemon is needed: it was started to be served."""
+
     def stop(self) -> None:
         """Begin to drain and let run() return. May be called twice, and from a signal handler of the main thread."""
 
@@ -73,6 +77,7 @@ class ControlPlane:
     def __init__(self, listener: socket.socket, alive: Callable[[], bool] | None = None) -> None:
         """listener: bound and listening. alive: asked every few seconds; when it says no, the daemon is stopped
         (its socket is gone from the file system, so nobody can reach it any more)."""
+        self.estate: handover.Estate | None = None
         self._listener = listener
         self._alive = alive
         self._started_s = time.time()
@@ -112,13 +117,13 @@ class ControlPlane:
         try:
             with client:
                 client.settimeout(_CLIENT_TIMEOUT_S)
-                _, uid, _ = _PEERCRED.unpack(client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEERCRED.size))
+                _, uid = _peer(client)
                 if uid != os.getuid():
                     _log.warning("control request of uid %d refused", uid)
                     return
                 with client.makefile("rb") as lines:
                     while line := lines.readline(MAX_LINE_BYTES + 1):
-                        for answer in self._answers(line, controlled):
+                        for answer in self._answers(line, controlled, client):
                             client.sendall(json.dumps(answer).encode() + b"\n")
                         if len(line) > MAX_LINE_BYTES:
                             return
@@ -127,7 +132,7 @@ class ControlPlane:
         finally:
             self._slots.release()
 
-    def _answers(self, line: bytes, controlled: Controlled) -> Iterator[Message]:
+    def _answers(self, line: bytes, controlled: Controlled, client: socket.socket) -> Iterator[Message]:
         """The answers to one request line. Never raises but for what the generator's user does to it."""
         try:
             if len(line) > MAX_LINE_BYTES:
@@ -135,7 +140,7 @@ class ControlPlane:
             request = json.loads(line)
             if not isinstance(request, dict):
                 raise CurserveError("a request is a JSON object")
-            yield from self._operate(request, controlled)
+            yield from self._operate(request, controlled, client)
         except CurserveError as error:
             yield {"ok": False, "error": str(error)}
         except ValueError as error:
@@ -146,7 +151,7 @@ class ControlPlane:
             _log.exception("control request failed")
             yield {"ok": False, "error": "internal error; see the daemon's log"}
 
-    def _operate(self, request: Message, controlled: Controlled) -> Iterator[Message]:
+    def _operate(self, request: Message, controlled: Controlled, client: socket.socket) -> Iterator[Message]:
         match request.get("op"):
             case "ping":
                 yield {"ok": True, **self._own()}
@@ -161,12 +166,16 @@ class ControlPlane:
                 yield {"ok": True, "workspaces": controlled.workspaces()}
             case "attach":
                 root, last = _root(request), Message()
+                if request.get("hold"):
+                    controlled.hold(_peer(client)[0])
                 for last in controlled.attach(root, bool(request.get("wait", True))):
                     yield {"ok": True, "done": False, **last}
                 yield {**last, "ok": True, "done": True}
             case "detach":
                 controlled.detach(_root(request))
                 yield {"ok": True}
+            case "hand_over" if self.estate is not None:
+                handover.give(client, self.estate)
             case "stop":
                 yield {"ok": True}
                 controlled.stop()
@@ -183,6 +192,12 @@ def _seconds(request: Message) -> int:
     if isinstance(seconds, bool) or not isinstance(seconds, int) or seconds < 1:
         raise CurserveError("seconds must be a whole number from 1")
     return seconds
+
+
+def _peer(client: socket.socket) -> tuple[int, int]:
+    """The client's pid and uid, by the kernel's word."""
+    pid, uid, _ = _PEERCRED.unpack(client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEERCRED.size))
+    return pid, uid
 
 
 def _root(request: Message) -> bytes:

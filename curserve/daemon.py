@@ -14,17 +14,19 @@ import select
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from curserve import config as configuration
-from curserve import environment, machine, paths, regex
+from curserve import crashes, environment, machine, paths, regex
 from curserve.ceiling import Ceiling, resident_bytes
 from curserve.census import Census
 from curserve.config import Config, ConfigError
 from curserve.configwatch import ConfigWatch
-from curserve.control import ControlPlane, Message
+from curserve.control import Message
 from curserve.errors import CurserveError
+from curserve.idleness import Idleness
 from curserve.kernel_door import Handle, lib
 from curserve.metrics import Metrics
 from curserve.plan import Planner
@@ -38,6 +40,8 @@ from curserve.workspaces import Workspace, Workspaces
 _SESSION_THREADS = 16
 """Requests in flight at once; more wait in the listener's backlog. Arbitrary: two bursts of eight."""
 _DRAIN_S = 10.0
+_LONG_DRAIN_S = 120.0
+"""Of a daemon that is in nobody's way: its successor serves. Longer than a client may pause (kernel/reply.h)."""
 _PROGRESS_S = 0.1
 _SWITCH_S = 0.0002
 """How long a thread may keep the GIL while others wait (Python's default of 5 ms is ten answers long)."""
@@ -48,7 +52,8 @@ _log = logging.getLogger(__name__)
 class Daemon:
     """One daemon. `run` returns when it has been told to stop and has drained."""
 
-    def __init__(self, config: Config, listener: socket.socket, control: ControlPlane) -> None:
+    def __init__(self, config: Config, listener: socket.socket, idle_exit_s: float | None) -> None:
+        """idle_exit_s: None for one that never ends by itself."""
         sys.setswitchinterval(_SWITCH_S)
         regex.warm()
         gc.collect()
@@ -73,28 +78,61 @@ class Daemon:
             self._desk, _SESSION_THREADS, Planner(cores, brute), self._workspaces, self._shadow, config.trust.sandbox
         )
         self._sessions.limit(config.limits)
-        self._metrics.serve()
+        self._idleness = Idleness(None if config.roots.pinned else idle_exit_s, self._request_count)
+        self.is_idle = False
+        self._drain_s = _DRAIN_S
 
-    def run(self) -> None:
-        """Serve until stop(). In the main thread."""
+    def preload(self, roots: list[str], wait_s: float, is_urgent: Callable[[], bool]) -> None:
+        """Attaches what another daemon has attached, and waits for so long at most, or until it is urgent."""
+        loading = []
+        for root in reversed(roots):  # the one used last is attached last, and goes last
+            with contextlib.suppress(CurserveError):
+                loading.append(self._workspaces.attach(os.fsencode(root)))
+        self._ceiling.start()
+        deadline_s = time.monotonic() + wait_s
+        for workspace in loading:
+            while not workspace.done.wait(_PROGRESS_S) and not is_urgent() and time.monotonic() < deadline_s:
+                pass
+
+    def run(self, begun: Callable[[], None]) -> None:
+        """Serve until stop(), or until nobody needs it (is_idle says which). In the main thread. begun: called when
+        requests are answered."""
         signal.set_wakeup_fd(self._wake_w, warn_on_full_buffer=False)
         self._listener.setblocking(True)
         self._sessions.start()
         self._ceiling.start()
+        begun()
         watch = ConfigWatch(paths.config_file(), self._reconfigure)
-        while not self._told_to_stop(self._sweep_s):
-            self._workspaces.sweep()
+        swept_s = time.monotonic()
+        while not self._told_to_stop(self._rest_s(swept_s)):
+            if time.monotonic() - swept_s >= self._sweep_s:
+                self._workspaces.sweep()
+                swept_s = time.monotonic()
+            left_s = self._idleness.left_s()
+            if left_s is not None and left_s <= 0:
+                self.is_idle = True
+                break
         watch.close()
         self._metrics.close()
         self._ceiling.stop()
-        if not self._sessions.stop(_DRAIN_S):
-            _log.warning("some answers did not end within %.0f s", _DRAIN_S)
+        if not self._sessions.stop(self._drain_s):
+            _log.warning("some answers did not end within %.0f s", self._drain_s)
 
     def stop(self) -> None:
         """As Controlled.stop."""
         self._stopping = True
         with contextlib.suppress(BlockingIOError):  # full: it wakes up anyway
             os.write(self._wake_w, b"!")
+
+    def retire(self) -> None:
+        """Another daemon serves: end as stop() does, but in no hurry."""
+        self._metrics.close()
+        self._drain_s = _LONG_DRAIN_S
+        self.stop()
+
+    def serve_metrics(self) -> None:
+        """Listen on the configured port, which one daemon at a time can."""
+        self._metrics.serve()
 
     def status(self) -> Message:
         """As Controlled.status: requests, workspaces, memory. Its keys are those of statuskeys.py."""
@@ -112,6 +150,7 @@ class Daemon:
             },
             "watches": {"used": self._workspaces.watches(), "limit": machine.most_watches()},
             "workspaces": self.workspaces(),
+            "crash": _last_crash(),
         }
 
     def look(self, seconds: int, measure: bool) -> Message:
@@ -140,10 +179,29 @@ class Daemon:
         self._sessions.limit(fresh.limits)
         _log.info("configuration read again")
 
+    def _request_count(self) -> int:
+        numbers = request_numbers(self._desk)
+        return int(numbers["served"]) + int(numbers["declined"])
+
+    def _rest_s(self, swept_s: float) -> float:
+        """How long there is nothing to do."""
+        left_s = self._idleness.left_s()
+        until_sweep_s = swept_s + self._sweep_s - time.monotonic()
+        return max(0.0, until_sweep_s if left_s is None else min(until_sweep_s, left_s))
+
     def _told_to_stop(self, timeout_s: float) -> bool:
         if not self._stopping and select.select([self._wake_r], [], [], timeout_s)[0]:
             os.read(self._wake_r, 4096)
         return self._stopping
+
+    def hold(self, pid: int) -> None:
+        """As Controlled.hold."""
+        self._idleness.hold(pid)
+
+    def roots(self) -> list[str]:
+        """What is attached, the one used last first."""
+        found = sorted(self._workspaces.all(), key=lambda workspace: workspace.used_s, reverse=True)
+        return [os.fsdecode(workspace.root) for workspace in found]
 
     def workspaces(self) -> list[Message]:
         """As Controlled.workspaces."""
@@ -165,6 +223,13 @@ class Daemon:
 def _described(workspace: Workspace) -> dict[str, Any]:
     numbers = workspace.numbers()
     return {**numbers, "state": _state(numbers), "bytes": numbers["text_bytes"], "attached_s": workspace.attached_s}
+
+
+def _last_crash() -> Message:
+    found = crashes.last(paths.runtime_paths().log)
+    if found is None:
+        return {"time_s": None, "signal": "", "version": "", "searches": 0}
+    return {"time_s": found.time_s, "signal": found.signal, "version": found.version, "searches": len(found.serving)}
 
 
 def _state(numbers: dict[str, Any]) -> str:

@@ -1,15 +1,16 @@
 """The daemon's program: everything around Daemon that makes a process of it.
 
-In: command line (--detach, --ready-fd=N) and environment. Out: an exit status, and the ready pipe's lines, which
-lifecycle.py describes. Order: configuration, log, lock, sockets, Daemon, ready, run. The sockets appear under their
-names only when they listen, and only while the lock is held; so what lies there after a crash is simply replaced.
+In: command line (--detach, --ready-fd=N, --take-over, --on-demand=SIGHT) and environment. Out: an exit status, and the
+ready pipe's lines, which lifecycle.py describes. Order: configuration, log, lock, sockets, Daemon, ready, run. The
+sockets appear under their names only when they listen, and only while the lock is held; so what lies there after a
+crash is simply replaced. With --take-over lock and sockets are those of the daemon that runs, which goes on until this
+one serves.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import faulthandler
 import logging
 import os
 import resource
@@ -19,17 +20,21 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from curserve import __version__, config, daemonlock, log, paths
+from curserve import __version__, config, crashes, daemonlock, handover, log, ondemand, paths
 from curserve.control import Controlled, ControlPlane
+from curserve.daemonlock import DaemonLock
 from curserve.errors import CurserveError
+from curserve.handover import Estate, HandoverRefused, Inheritance
 from curserve.paths import RuntimePaths
 
 BACKLOG = 4096
 """The kernel caps it at net.core.somaxconn, by default 4096: a hundred agents' searches at once find room."""
+_PRELOAD_S = 20.0
+"""So long a successor loads what its predecessor holds before it takes over; the rest it loads afterwards."""
 
 
 class Ready:
-    """The ready pipe; one of ready, busy, error ends it. Silent when the starter is gone or there is none."""
+    """The ready pipe; one of ready, busy, refused, error ends it. Silent when the starter is gone or there is none."""
 
     def __init__(self, fd: int | None) -> None:
         self._fd = fd
@@ -45,6 +50,10 @@ class Ready:
     def busy(self) -> None:
         """Another daemon holds the lock."""
         self._end("busy")
+
+    def refused(self) -> None:
+        """The daemon that runs hands nothing over."""
+        self._end("refused")
 
     def error(self, text: str) -> None:
         """No daemon; `text` is one line for the user."""
@@ -67,6 +76,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m curserve.daemon_main", description="the daemon, in the foreground")
     parser.add_argument("--detach", action="store_true", help="fork once and go on in the child")
     parser.add_argument("--ready-fd", type=int, help="descriptor to tell progress to")
+    parser.add_argument("--take-over", action="store_true", help="follow the daemon that runs")
+    parser.add_argument("--on-demand", metavar="SIGHT", help="end at once unless this is what we may see")
     arguments = parser.parse_args(argv)
     if arguments.detach:
         if os.fork():
@@ -76,21 +87,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.ready_fd is not None:
         os.set_inheritable(arguments.ready_fd, False)
     places = paths.runtime_paths()
+    if arguments.on_demand is not None and arguments.on_demand != ondemand.sight():
+        return 0
     try:
         settings = config.load()
         paths.prepare(places)
         try:
             logger = _open_log(places, settings.log.level)
-            lock = daemonlock.acquire(places.lock, __version__)
+            inheritance = handover.ask(places.control) if arguments.take_over else None
+            lock = DaemonLock(inheritance.lock) if inheritance else daemonlock.acquire(places.lock, __version__)
+        except HandoverRefused as error:
+            logger.info("no handover: %s", error)
+            ready.refused()
+            return 0
         except OSError as error:
             raise CurserveError(f"{error.filename or places.directory}: {error.strerror}") from error
         if lock is None:
             ready.busy()
             return 0
-        try:
-            return _run(settings, places, ready, logger)
-        finally:
-            lock.close()
+        _run(settings, places, ready, logger, lock, inheritance, arguments.detach)
+        return 0
     except CurserveError as error:
         ready.error(str(error))
         if not arguments.detach:
@@ -102,29 +118,71 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _run(settings: config.Config, places: RuntimePaths, ready: Ready, logger: logging.Logger) -> int:
-    """The daemon's life under the lock."""
+def _run(
+    settings: config.Config,
+    places: RuntimePaths,
+    ready: Ready,
+    logger: logging.Logger,
+    lock: DaemonLock,
+    inheritance: Inheritance | None,
+    detached: bool,
+) -> None:
+    """The daemon's life under the lock, which it lets go."""
     logger.info("curserve %s starts, pid %d, socket %s", __version__, os.getpid(), places.socket)
-    with contextlib.suppress(OSError, ValueError):  # a crash of the kernel leaves its stack in a file beside the log
-        faulthandler.enable(Path(f"{places.log}.crash").open("a"), all_threads=True)  # noqa: SIM115
     _raise_descriptor_limit(logger)
     ready.progress("loading the kernel")
     from curserve.daemon import Daemon
 
+    with contextlib.suppress(OSError):
+        crashes.report_to(places.log)
     with contextlib.ExitStack() as cleanup:
-        listener = _listen(places.socket, cleanup)
-        control_listener = _listen(places.control, cleanup)
+        if inheritance is None:
+            cleanup.callback(lock.close)
+            listener, control_listener = _listen(places.socket, cleanup), _listen(places.control, cleanup)
+        else:  # nothing of it is ours to remove before we serve
+            listener, control_listener = inheritance.listener, inheritance.control
         mine = _inode(places.socket)
         control = ControlPlane(control_listener, alive=lambda: _inode(places.socket) == mine)
         cleanup.callback(control.close)
-        daemon = Daemon(settings, listener, control)
+        # Who runs it in the foreground, a supervisor or a person, says himself when it is to end.
+        daemon = Daemon(settings, listener, settings.daemon.idle_exit_s if detached else None)
+
+        is_ours = True
+
+        def given() -> None:
+            """The successor serves: nothing here is ours any more, but the answers that have begun."""
+            nonlocal is_ours
+            is_ours = False
+            logger.info("handed over")
+            cleanup.pop_all()
+            lock.leave()
+            control.close()
+            daemon.retire()
+
+        control.estate = Estate(listener.fileno(), control_listener.fileno(), lock.fileno(), daemon.roots, given)
+
+        def begun() -> None:
+            lock.sign(__version__)
+            if detached:
+                ondemand.leave(places.start)
+            if inheritance is not None:
+                inheritance.accept()
+                cleanup.callback(lock.close)
+                _close_and_remove(listener, places.socket, mine, cleanup)
+                _close_and_remove(control_listener, places.control, _inode(places.control), cleanup)
+            daemon.serve_metrics()
+            control.start(_controlled(daemon))
+            ready.ready()
+            logger.info("ready")
+
         _handle_signals(daemon.stop)
-        control.start(_controlled(daemon))
-        ready.ready()
-        logger.info("ready")
-        daemon.run()
+        if inheritance is not None:
+            ready.progress("loading what the running daemon holds")
+            daemon.preload(inheritance.roots, _PRELOAD_S, inheritance.is_giver_gone)
+        daemon.run(begun)
+        if is_ours and not daemon.is_idle:
+            ondemand.remove(places.start)
     logger.info("ended")
-    return 0
 
 
 def _open_log(places: RuntimePaths, level: str) -> logging.Logger:
@@ -143,7 +201,6 @@ def _controlled(daemon: Controlled) -> Controlled:
 def _listen(path: Path, cleanup: contextlib.ExitStack) -> socket.socket:
     """A listening socket named `path`, replacing what a dead daemon left; removed by `cleanup` if it is still ours."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    cleanup.callback(listener.close)
     temporary = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         with contextlib.suppress(FileNotFoundError):
@@ -156,15 +213,22 @@ def _listen(path: Path, cleanup: contextlib.ExitStack) -> socket.socket:
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
+        listener.close()
         raise CurserveError(f"cannot make the socket {path}: {error.strerror}") from error
+    _close_and_remove(listener, path, mine, cleanup)
+    return listener
+
+
+def _close_and_remove(listener: socket.socket, path: Path, inode: int, cleanup: contextlib.ExitStack) -> None:
+    """At the end, if the name is still that inode's."""
 
     def remove() -> None:
-        if _inode(path) == mine:
+        if _inode(path) == inode:
             with contextlib.suppress(OSError):
                 path.unlink()
 
+    cleanup.callback(listener.close)
     cleanup.callback(remove)
-    return listener
 
 
 def _inode(path: Path) -> int:

@@ -15,6 +15,7 @@ import struct
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+_LINE_BYTES = 256
 _FLOCK = struct.Struct("hhqqi4x")
 """struct flock of 64-bit Linux: type, whence, start, length, pid."""
 
@@ -43,6 +44,20 @@ class DaemonLock:
         os.ftruncate(self._fd, 0)
         os.close(self._fd)
 
+    def fileno(self) -> int:
+        """For a successor: whoever has a copy of the descriptor holds the lock too."""
+        return self._fd
+
+    def sign(self, version: str) -> None:
+        """Write who holds it: this process."""
+        me = Holder(os.getpid(), start_ticks(os.getpid()), version)
+        text = json.dumps(asdict(me)).encode() + b"\n"
+        os.pwrite(self._fd, text.ljust(_LINE_BYTES), 0)  # over the one before, in one piece
+
+    def leave(self) -> None:
+        """Give it up to the successor, who holds it and has signed."""
+        os.close(self._fd)
+
 
 def acquire(path: Path, version: str) -> DaemonLock | None:
     """Take the lock for this process and write who it is; None when another one holds it. OSError (read-only, full)."""
@@ -55,13 +70,12 @@ def acquire(path: Path, version: str) -> DaemonLock | None:
             return None
         raise
     try:
-        os.ftruncate(fd, 0)
-        me = Holder(os.getpid(), start_ticks(os.getpid()), version)
-        os.pwrite(fd, json.dumps(asdict(me)).encode() + b"\n", 0)
+        lock = DaemonLock(fd)
+        lock.sign(version)
     except OSError:
         os.close(fd)
         raise
-    return DaemonLock(fd)
+    return lock
 
 
 def is_held(path: Path) -> bool:

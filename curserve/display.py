@@ -6,6 +6,7 @@ is a package of its own (top/).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +57,10 @@ def _facts(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "text", f"{size(store['text_bytes'])}, each content once; index {size(store['index_bytes'])}"
     limit = f" of {watches['limit']:,}" if watches["limit"] is not None else ""
     yield "watches", f"{watches['used']:,}{limit}"
+    crash = facts["crash"]
+    if crash["time_s"] is not None:
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(crash["time_s"]))
+        yield "last crash", f"{when}, {crash['signal']}, {crash['searches']} searches under way (version {crash['version']})"
     if shadow["share"] or shadow["compared"]:
         yield "shadow", f"{shadow['compared']:,} answers compared with ripgrep's, {shadow['differences']:,} differed"
         if shadow["last_difference"]:

@@ -2,7 +2,8 @@
 
 In: the runtime places. Out: a daemon that answers, or none. Promises: two starts at once give one daemon; a daemon
 killed in any way leaves nothing that keeps the next one from starting; the daemon outlives the caller and holds none of
-its descriptors; who is stopped is the process that holds the lock and no other, however pids are reused.
+its descriptors; who is stopped is the process that holds the lock and no other, however pids are reused. A restart, and
+the start of a newer version beside an older one, refuse nobody: the new daemon takes over the running one's sockets.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from curserve import __version__, daemonlock, environment, log, paths
+from curserve import __version__, daemonlock, environment, log, ondemand, paths
 from curserve.client import Client, DaemonUnavailable
 from curserve.errors import CurserveError
 from curserve.paths import RuntimePaths
 
 START_TIMEOUT_S = 30.0
+RESTART_TIMEOUT_S = 60.0
+"""The new daemon loads what the running one holds before it takes over (20 s at most)."""
 STOP_TIMEOUT_S = 15.0
 """The daemon drains for some seconds; beyond this it is killed."""
 
@@ -49,10 +52,12 @@ def start(progress: Callable[[str], None] = lambda text: None, timeout_s: float 
     places = paths.runtime_paths()
     paths.prepare(places)
     running = ping(places)
-    if running is not None:
+    if running is not None and not is_older(running["version"]):
         return Started(running["pid"], False, running["version"])
+    if running is not None:
+        return restart(progress, timeout_s)
     deadline_s = time.monotonic() + timeout_s
-    fresh = _spawn(places, deadline_s, progress)
+    fresh = _spawn(places, deadline_s, progress) == "ready"
     while (running := ping(places)) is None:
         # Another start won the race; its daemon holds the lock but does not answer yet.
         if not daemonlock.is_held(places.lock):
@@ -63,26 +68,51 @@ def start(progress: Callable[[str], None] = lambda text: None, timeout_s: float 
     return Started(running["pid"], fresh, running["version"])
 
 
-def stop(timeout_s: float = STOP_TIMEOUT_S) -> bool:
+def restart(progress: Callable[[str], None] = lambda text: None, timeout_s: float = RESTART_TIMEOUT_S) -> Started:
+    """See that a new daemon runs and answers: as start, but not with the one that runs now. No request is refused
+    meanwhile, unless that one cannot hand over (an older version, a stuck one): then it is stopped first."""
+    places = paths.runtime_paths()
+    paths.prepare(places)
+    before = _holder(places)
+    if before is None or _spawn(places, time.monotonic() + timeout_s, progress, "--take-over") != "ready":
+        stop()
+        return start(progress)
+    # The one before answers pings until it hears that it is followed; then it finishes what clients still read.
+    deadline_s = time.monotonic() + STOP_TIMEOUT_S
+    while (running := ping(places)) is not None and running["pid"] == before.pid and time.monotonic() < deadline_s:
+        time.sleep(0.02)
+    if running is None:
+        raise LifecycleError("the daemon ended after it took over", log.last_lines(places.log))
+    return Started(running["pid"], True, running["version"])
+
+
+def stop() -> bool:
     """Let the daemon drain and end; True when one was running. A daemon that does not end in time is killed."""
     places = paths.runtime_paths()
+    ondemand.remove(places.start)
     found = _holder(places)
     if found is None:
         return False
+    _end(found)
+    return True
+
+
+def _end(found: daemonlock.Holder) -> None:
+    """See the daemon's end. LifecycleError when there is none."""
     try:
         process = os.pidfd_open(found.pid)
     except ProcessLookupError:
-        return True
+        return
     try:
         if not found.is_running():  # the pid was reused between the look at the lock and pidfd_open
-            return True
-        for number, wait_s in ((signal.SIGTERM, timeout_s), (signal.SIGKILL, 5.0)):
+            return
+        for number, wait_s in ((signal.SIGTERM, STOP_TIMEOUT_S), (signal.SIGKILL, 5.0)):
             try:
                 signal.pidfd_send_signal(process, number)
             except ProcessLookupError:
-                return True
+                return
             if select.select([process], [], [], wait_s)[0]:
-                return True
+                return
     finally:
         os.close(process)
     raise LifecycleError(f"the daemon (pid {found.pid}) does not end")
@@ -109,10 +139,11 @@ def _holder(places: RuntimePaths) -> daemonlock.Holder | None:
     return found
 
 
-def _spawn(places: RuntimePaths, deadline_s: float, progress: Callable[[str], None]) -> bool:
-    """Start the daemon's program and wait for its word on the ready pipe. False when another one holds the lock.
+def _spawn(places: RuntimePaths, deadline_s: float, progress: Callable[[str], None], *more: str) -> str:
+    """Start the daemon's program and wait for its word on the ready pipe: "ready"; "busy" when another one holds the
+    lock; "refused" when the one that runs hands nothing over.
 
-    The pipe's lines: `progress TEXT`, then one of `ready`, `busy`, `error TEXT`; its end without one is a failure.
+    The pipe's lines: `progress TEXT`, then one of those, or `error TEXT`; its end without one is a failure.
     """
     ready, ready_for_daemon = os.pipe()
     try:
@@ -120,7 +151,8 @@ def _spawn(places: RuntimePaths, deadline_s: float, progress: Callable[[str], No
             # A session of its own and descriptors of its own; curserve.daemon_main forks once more, so that the
             # daemon is nobody's child here and this wait is short. -P: the folder "/" is no place for modules.
             launched = subprocess.run(
-                [sys.executable, "-P", "-m", "curserve.daemon_main", "--detach", f"--ready-fd={ready_for_daemon}"],
+                [sys.executable, "-P", "-m", "curserve.daemon_main", "--detach", f"--ready-fd={ready_for_daemon}",
+                 *more],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
@@ -130,7 +162,7 @@ def _spawn(places: RuntimePaths, deadline_s: float, progress: Callable[[str], No
                 umask=0o077,
                 pass_fds=(ready_for_daemon,),
                 check=False,
-            )
+            )  # fmt: skip
         finally:
             os.close(ready_for_daemon)
         if launched.returncode != 0:
@@ -141,7 +173,7 @@ def _spawn(places: RuntimePaths, deadline_s: float, progress: Callable[[str], No
         os.close(ready)
 
 
-def _await_ready(ready: int, places: RuntimePaths, deadline_s: float, progress: Callable[[str], None]) -> bool:
+def _await_ready(ready: int, places: RuntimePaths, deadline_s: float, progress: Callable[[str], None]) -> str:
     pending = b""
     while True:
         left_s = deadline_s - time.monotonic()
@@ -155,16 +187,18 @@ def _await_ready(ready: int, places: RuntimePaths, deadline_s: float, progress: 
             line, _, pending = pending.partition(b"\n")
             word, _, text = line.decode("utf-8", "replace").partition(" ")
             match word:
-                case "ready":
-                    return True
-                case "busy":
-                    return False
+                case "ready" | "busy" | "refused":
+                    return word
                 case "error":
                     raise LifecycleError(text)
                 case "progress":
                     progress(text)
 
 
-def is_other_version(version: str) -> bool:
-    """Whether a running daemon's version is not this program's."""
-    return version != __version__
+def is_older(version: str) -> bool:
+    """Whether a running daemon's version comes before this program's."""
+    return _numbers(version) < _numbers(__version__)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdecimal())

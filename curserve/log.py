@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import logging.handlers
 import os
+from io import TextIOWrapper
 from pathlib import Path
 
 _MAX_BYTES = 4 << 20
@@ -17,11 +18,18 @@ _KEPT = 3
 LEVELS = ("debug", "info", "warning", "error")
 
 
+class _PrivateHandler(logging.handlers.RotatingFileHandler):
+    """Each of its files is for its owner's eyes only."""
+
+    def _open(self) -> TextIOWrapper:
+        fd = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        return open(fd, "a", encoding="utf-8")
+
+
 def open_file(path: Path, level: str) -> logging.Logger:
     """Let the logger `curserve` write to `path` (0600, its folder is made). OSError when it cannot be opened."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600))
-    handler = logging.handlers.RotatingFileHandler(path, maxBytes=_MAX_BYTES, backupCount=_KEPT, encoding="utf-8")
+    handler = _PrivateHandler(path, maxBytes=_MAX_BYTES, backupCount=_KEPT, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"))
     logger = logging.getLogger("curserve")
     logger.propagate = False

@@ -32,6 +32,7 @@ class RuntimePaths:
     socket: Path
     control: Path
     lock: Path
+    start: Path
     log: Path
     own_directory: bool
 
@@ -41,12 +42,13 @@ def runtime_paths() -> RuntimePaths:
     override = environment.variable("CURSERVE_SOCKET")
     if override is not None:
         socket = Path(os.path.abspath(override))
-        beside = {name: Path(f"{socket}.{name}") for name in ("control", "lock", "log")}
-        return RuntimePaths(socket.parent, socket, beside["control"], beside["lock"], beside["log"], False)
+        beside = {name: Path(f"{socket}.{name}") for name in ("control", "lock", "start", "log")}
+        return RuntimePaths(
+            socket.parent, socket, beside["control"], beside["lock"], beside["start"], beside["log"], False
+        )
     directory = _default_directory(os.getuid())
-    return RuntimePaths(
-        directory, directory / "socket", directory / "control", directory / "lock", state_dir() / "daemon.log", True
-    )
+    socket, control, lock, start = (directory / name for name in ("socket", "control", "lock", "start"))
+    return RuntimePaths(directory, socket, control, lock, start, state_dir() / "daemon.log", True)
 
 
 def _default_directory(uid: int) -> Path:

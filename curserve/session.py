@@ -28,6 +28,7 @@ _WAITING_THREADS = 6
 """For clients that were slow to ask and searches that wait for their turn; arbitrary, above the slots of two agents."""
 _STALL_LOOK_S = 0.1
 """How often the stalled are counted: one call of a microsecond."""
+_DRAIN_LOOK_S = 0.02
 _STALLED_MOST = 96
 """Threads beyond the first ones, one of each kind per client that reads slowly; see Reply::kStalledMost."""
 
@@ -51,32 +52,32 @@ class Sessions:
         self._workspaces = workspaces
         self._shadow = shadow
         self.trust_sandbox = trust_sandbox
-        self._stopping = False
-        self._threads = [self._thread(lib.cs_desk_next, index) for index in range(threads)]
-        self._threads += [self._thread(lib.cs_desk_next_waiting, index) for index in range(_WAITING_THREADS)]
+        self._stopping = threading.Event()  # no new clients
+        self._ending = threading.Event()  # nor those who wait
+        self._accepting = [self._thread(lib.cs_desk_next, self._stopping) for _ in range(threads)]
+        self._waiting = [self._thread(lib.cs_desk_next_waiting, self._ending) for _ in range(_WAITING_THREADS)]
         self._spares = 0
 
     def start(self) -> None:
         """Begin to serve."""
-        for thread in self._threads:
+        for thread in self._accepting + self._waiting:
             thread.start()
         threading.Thread(target=self._replace_stalled, name="spares", daemon=True).start()
 
-    def _thread(self, take: Callable[..., int], index: int) -> threading.Thread:
-        return threading.Thread(target=self._run, args=(take,), name=f"session {index}", daemon=True)
+    def _thread(self, take: Callable[..., int], over: threading.Event) -> threading.Thread:
+        return threading.Thread(target=self._run, args=(take, over), name="session", daemon=True)
 
     def _replace_stalled(self) -> None:
         """A client that does not read holds its thread; another thread takes that one's place, and stays."""
         numbers = ffi.new("cs_queue_numbers *")
-        while not self._stopping:
-            time.sleep(_STALL_LOOK_S)
+        while not self._stopping.wait(_STALL_LOOK_S):
             lib.cs_desk_queue_numbers_get(self._desk.pointer, numbers)
-            while self._spares < min(numbers.stalled, _STALLED_MOST) and not self._stopping:
+            while self._spares < min(numbers.stalled, _STALLED_MOST) and not self._stopping.is_set():
                 self._spares += 1
-                for take in (lib.cs_desk_next, lib.cs_desk_next_waiting):
-                    thread = self._thread(take, len(self._threads))
-                    self._threads.append(thread)
-                    thread.start()
+                self._accepting.append(self._thread(lib.cs_desk_next, self._stopping))
+                self._waiting.append(self._thread(lib.cs_desk_next_waiting, self._ending))
+                self._accepting[-1].start()
+                self._waiting[-1].start()
 
     def limit(self, limits: Limits) -> None:
         """Other limits from now on."""
@@ -87,18 +88,27 @@ class Sessions:
         lib.cs_desk_limit(self._desk.pointer, raw)
 
     def stop(self, patience_s: float) -> bool:
-        """Take no new clients; wait for those that are being answered. True when all of them are done."""
-        self._stopping = True
+        """Take no new clients; wait for those that are being answered or wait. True when all of them are done."""
+        self._stopping.set()
         deadline_s = time.monotonic() + patience_s
-        for thread in self._threads:
+        for thread in self._accepting:
             thread.join(max(0.0, deadline_s - time.monotonic()))
-        return not any(thread.is_alive() for thread in self._threads)
+        numbers = ffi.new("cs_queue_numbers *")
+        while time.monotonic() < deadline_s:
+            lib.cs_desk_queue_numbers_get(self._desk.pointer, numbers)
+            if numbers.silent == 0 and numbers.waiting == 0:
+                break
+            time.sleep(_DRAIN_LOOK_S)
+        self._ending.set()
+        for thread in self._waiting:
+            thread.join(max(0.0, deadline_s - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._accepting + self._waiting)
 
-    def _run(self, take: Callable[..., int]) -> None:
+    def _run(self, take: Callable[..., int], over: threading.Event) -> None:
         desk = self._desk.pointer
         client = ffi.new("cs_client *")
         outcome = ffi.new("cs_outcome *")
-        while not self._stopping:
+        while not over.is_set():
             got = take(desk, _ACCEPT_MS, self.trust_sandbox, client)
             if got < 0:
                 return

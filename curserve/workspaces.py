@@ -56,6 +56,14 @@ class Workspace:
     busy: bool = True
     done: threading.Event = field(default_factory=threading.Event)
 
+    def pulse(self) -> tuple[str, int]:
+        """The state's word and the requests so far, at no cost worth counting."""
+        requests = ffi.new("uint64_t *")
+        state = lib.cs_tree_pulse(self.tree.pointer, requests)
+        if self.load_errno or self.too_large:
+            return "failed", requests[0]
+        return _STATES[state], requests[0]
+
     def generation(self) -> int:
         """Another after each change that was taken in."""
         return int(self.numbers()["generation"])
@@ -133,7 +141,7 @@ class Workspaces:
             raise RootError("/ cannot be a workspace; attach a project's folder")
         with self._lock:
             known = self._by_root.get(root)
-            if known is not None and known.numbers()["state"] not in ("gone", "failed"):
+            if known is not None and known.pulse()[0] not in ("gone", "failed"):
                 return known
             self._evicted.discard(root)
             self._too_large_s.pop(root, None)
@@ -184,7 +192,7 @@ class Workspaces:
     def note_use(self, now_s: float) -> None:
         """Remembers which workspaces have answered since the last call."""
         for workspace in self.all():
-            seen = int(workspace.numbers()["requests"])
+            _, seen = workspace.pulse()
             if seen != workspace.requests_seen:
                 workspace.requests_seen, workspace.used_s = seen, now_s
 
@@ -200,8 +208,9 @@ class Workspaces:
         return False
 
     def give_up_one(self, most_bytes: int) -> bytes | None:
-        """Forgets the workspace that was used least recently, one that loads last; its root. None: all are pinned."""
-        free = [workspace for workspace in self.all() if os.fsdecode(workspace.root) not in self._pinned]
+        """Forgets the workspace that was used least recently, one that loads last; its root. None: all are pinned and
+        loaded."""
+        free = [w for w in self.all() if not w.done.is_set() or os.fsdecode(w.root) not in self._pinned]
         if not free:
             return None
         chosen = min(free, key=lambda workspace: (not workspace.done.is_set(), workspace.used_s))
@@ -238,7 +247,7 @@ class Workspaces:
             if workspace.done.is_set():
                 lib.cs_tree_sweep(workspace.tree.pointer)
                 lib.cs_tree_index(workspace.tree.pointer, 1, _SETTLED_S, _INDEX_LEAST_BYTES, False)
-            if workspace.numbers()["state"] == "gone":
+            if workspace.pulse()[0] == "gone":
                 self.drop(workspace)
 
     def drop(self, workspace: Workspace) -> None:

@@ -25,8 +25,10 @@
 #define SYS_AF_UNIX 1
 #define SYS_SOCK_STREAM 1
 #define SYS_MSG_NOSIGNAL 0x4000
+#define SYS_CLOCK_REALTIME 0
 #define SYS_CLOCK_MONOTONIC 1
 #define SYS_SIGPIPE 13
+#define SYS_SIGCHLD 17
 #define SYS_PATH_MAX 4096
 
 struct sys_iovec { const void *base; size_t size; };
@@ -140,6 +142,17 @@ static long sys_sigaction(int signal, const struct sys_sigaction *to, struct sys
 }
 static long sys_execve(const char *path, char **argv, char **envp) {
     return sys_call(__NR_execve, (long)path, (long)argv, (long)envp, 0, 0, 0);
+}
+static long sys_fork(void) { return sys_call(__NR_clone, SYS_SIGCHLD, 0, 0, 0, 0, 0); }
+static long sys_wait(long pid) { return sys_call(__NR_wait4, pid, 0, 0, 0, 0, 0); }
+static long sys_setsid(void) { return sys_call(__NR_setsid, 0, 0, 0, 0, 0, 0); }
+static long sys_dup3(int from, int to) { return sys_call(__NR_dup3, from, to, 0, 0, 0, 0); }
+static long sys_close_from(unsigned first) { return sys_call(__NR_close_range, first, ~0u, 0, 0, 0, 0); }
+static long sys_touch(const char *path) { return sys_call(__NR_utimensat, AT_FDCWD, (long)path, 0, 0, 0, 0); }
+static int64_t sys_time_s(void) {
+    struct sys_timespec now = {0, 0};
+    sys_call(__NR_clock_gettime, SYS_CLOCK_REALTIME, (long)&now, 0, 0, 0, 0);
+    return now.s;
 }
 static uint64_t sys_now_us(void) {
     struct sys_timespec now = {0, 0};

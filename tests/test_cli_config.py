@@ -118,7 +118,7 @@ def test_a_root_that_is_no_utf8() -> None:
 
 
 def _places(directory: Path) -> RuntimePaths:
-    names = ("socket", "control", "lock", "log")
+    names = ("socket", "control", "lock", "start", "log")
     return RuntimePaths(directory, *(directory / name for name in names), own_directory=True)
 
 

@@ -18,7 +18,7 @@ LAYERS: list[set[str]] = [
     {"request", "verify", "plan"},
     {"workspaces", "ceiling", "stats", "shadow", "callers", "census", "savings", "metrics"},
     {"session"},
-    {"control", "daemonlock", "client"},
+    {"control", "crashes", "daemonlock", "handover", "idleness", "ondemand", "client"},
     {"daemon"},
     {"daemon_main"},
     {"lifecycle"},

@@ -137,18 +137,35 @@ def test_no_descriptor_of_the_caller_is_kept(place: Place) -> None:
 def test_restart_is_another_process(place: Place) -> None:
     first = place.start()
     assert place.run("restart").returncode == 0
-    assert place.status()["pid"] != first and not is_alive(first)
+    assert place.status()["pid"] != first
+    wait_for(lambda: not is_alive(first), "the end of the one before")
 
 
-def test_another_version_is_told_and_left_alone(place: Place) -> None:
-    other = "import curserve; curserve.__version__ = '0.0.1'; from curserve.daemon_main import main; main(['--detach'])"
+def _start_as(place: Place, version: str) -> int:
+    """The pid of a daemon that says it is of another version."""
+    other = f"import curserve; curserve.__version__ = {version!r}\n"
+    other += "from curserve.daemon_main import main; main(['--detach'])"
     assert place.shell_out([sys.executable, "-P", "-c", other]).returncode == 0
     wait_for(lambda: place.status()["running"], "the other version's daemon")
+    assert place.status()["version"] == version
+    return int(place.status()["pid"])
+
+
+def test_a_newer_version_is_told_and_left_alone(place: Place) -> None:
+    pid = _start_as(place, "999.0")
     started = place.run("start")
-    assert started.returncode == 0 and "already running" in started.stdout
-    assert "version 0.0.1" in started.stderr and "curserve restart" in started.stderr
+    assert started.returncode == 0 and started.stdout == f"curserve: already running, pid {pid}\n"
+    assert "version 999.0" in started.stderr and "curserve restart" in started.stderr
     assert place.run("restart").returncode == 0
     assert place.run("start").stderr == ""
+
+
+def test_an_older_version_is_replaced(place: Place) -> None:
+    pid = _start_as(place, "0.0.1")
+    started = place.run("start")
+    assert started.returncode == 0 and started.stdout.startswith("curserve: started, pid ") and started.stderr == ""
+    assert place.status()["pid"] != pid
+    wait_for(lambda: not is_alive(pid), "the end of the older one")
 
 
 def test_it_ends_when_its_socket_is_removed(place: Place) -> None:

@@ -12,10 +12,12 @@
 #include <string>
 #include <unistd.h>
 
+#include "crash.h"
 #include "desk.h"
 #include "execute.h"
 #include "peer.h"
 #include "reply.h"
+#include "room.h"
 #include "watch.h"
 
 struct cs_store {
@@ -169,6 +171,22 @@ int cs_tree_index(cs_tree* tree, unsigned threads, double settled_s, uint64_t le
     } catch (const std::exception&) {
         return ENOMEM;
     }
+}
+void cs_own_sight(char* out, size_t size) {
+    std::string sight;
+    try {
+        sight = own_sight();
+    } catch (const std::exception&) {
+        // Unknown.
+    }
+    std::snprintf(out, size, "%s", sight.c_str());
+}
+int cs_report_crashes(int fd, const char* version) { return report_crashes(fd, version); }
+void cs_room_limit(uint64_t most_bytes) { Room::instance().limit(most_bytes); }
+uint32_t cs_room_waiting(void) { return Room::instance().waiting(); }
+int32_t cs_tree_pulse(const cs_tree* tree, uint64_t* requests) {
+    *requests = tree->site->requests.load(std::memory_order_relaxed);
+    return static_cast<int32_t>(tree->tree->state());
 }
 void cs_tree_cancel(cs_tree* tree) { tree->progress.cancel = true; }
 void cs_tree_sweep(cs_tree* tree) {

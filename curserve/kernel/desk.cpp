@@ -3,6 +3,7 @@
 #include <cstring>
 #include <unistd.h>
 
+#include "crash.h"
 #include "reply.h"
 
 namespace curserve {
@@ -160,6 +161,8 @@ Outcome Desk::answer_in(Slot& slot, std::shared_ptr<Site> site, std::shared_ptr<
         std::memcpy(&asker.facts, peer.payload, sizeof asker.facts);
         if (census_.is_open(peer.received_ns)) asker.mentioned = &mentioned;
         asker.cwd = reinterpret_cast<const char*>(peer.payload + sizeof asker.facts);
+        const Serving serving(peer.pid, reinterpret_cast<const char*>(peer.payload + sizeof asker.facts),
+                              peer.payload_size - sizeof asker.facts, size_t{1} + asker.facts.argc);
         outcome = curserve::answer(*site->tree, site->index.get(), *query, asker, plan_us, &slot);
         heavy = outcome.postponed;
     }

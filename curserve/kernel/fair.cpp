@@ -368,7 +368,8 @@ FairQueue::Numbers FairQueue::numbers() const {
         numbers.silent = silent_.size();
     }
     std::lock_guard<std::mutex> lock(mutex_);
-    numbers.waiting = waiting_;
+    numbers.silent += ready_.size();
+    numbers.waiting = waiting_ + gone_.size();
     numbers.waited = waited_;
     numbers.expired = expired_;
     numbers.overflowed = overflowed_;

@@ -16,6 +16,7 @@
 #include <unordered_set>
 
 #include "index.h"
+#include "room.h"
 
 namespace curserve {
 
@@ -56,6 +57,8 @@ class SegmentBuilder {
         segment_->held.push_back(content);
         segment_->text_bytes += content->data.size();
     }
+
+    uint64_t lists_bytes() const { return pool_.size(); }
 
     std::shared_ptr<Segment> finish(uint32_t serial) {
         Segment& segment = *segment_;
@@ -243,6 +246,7 @@ namespace {
 
 constexpr int kNice = 5;                         // of a building thread: searches go first
 constexpr uint64_t kLargest = 0xffffffffu - 1;   // offsets are 32 bits
+constexpr uint64_t kTextPerList = 4;             // bytes of text per byte that a build grows by: more than was seen
 
 std::atomic<uint32_t> next_serial{1};
 
@@ -342,8 +346,11 @@ void GramIndex::build(std::vector<ContentRef> contents, const std::vector<Segmen
                 if (builder == nullptr) builder = std::make_unique<SegmentBuilder>(options_.block_bytes);
                 for (size_t i = starts[batch]; i < starts[batch + 1]; ++i) {
                     if (cancel.load(std::memory_order_relaxed) || failed.load(std::memory_order_relaxed)) return;
+                    if (!Room::instance().wait(0, cancel)) return;
                     builder->add(contents[i]);
+                    Room::instance().grew(contents[i]->data.size() / kTextPerList);
                 }
+                if (!Room::instance().wait(builder->lists_bytes(), cancel)) return;
                 made[batch] = builder->finish(next_serial.fetch_add(1));
             }
         } catch (const std::exception&) {

@@ -31,6 +31,11 @@ typedef struct cs_bytes {               /* borrowed for the call, not NUL-termin
 } cs_bytes;
 
 const char *cs_error(void);
+/* What this process may see, as it is compared with a peer's; cut at size, NUL-terminated. */
+void cs_own_sight(char *out, size_t size);
+/* From now on a crash's time, signal and the searches under way are written to fd, which stays open. Before Python's
+ * faulthandler is enabled, which then writes the stacks first. 0, or an errno. */
+int cs_report_crashes(int fd, const char *version);
 
 /* ---- clients ------------------------------------------------------------------------------------------------ */
 
@@ -63,6 +68,11 @@ int cs_tree_load(cs_tree *tree, unsigned threads);   /* blocks; 0 or an errno */
  * and, unless it comes to least_bytes in all, nothing. Blocks; searches go on meanwhile. 0, or an errno (EBUSY: another
  * call is at work and `wait` is 0; EAGAIN: the tree is not live). */
 int cs_tree_index(cs_tree *tree, unsigned threads, double settled_s, uint64_t least_bytes, int wait);
+/* What loads and indexes waits while the process's resident memory exceeds this (0: never). */
+void cs_room_limit(uint64_t most_bytes);
+uint32_t cs_room_waiting(void);                      /* threads that wait now */
+/* The state (as below) and requests so far, at once. */
+int32_t cs_tree_pulse(const cs_tree *tree, uint64_t *requests);
 void cs_tree_cancel(cs_tree *tree);                  /* makes a running load or cs_tree_index return soon */
 void cs_tree_sweep(cs_tree *tree);                   /* compares everything by stat; blocks */
 void cs_tree_free(cs_tree *tree);                    /* searches that run now finish undisturbed */

@@ -11,6 +11,7 @@
 #include <fstream>
 
 #include "live_tree.h"
+#include "room.h"
 
 namespace curserve {
 namespace {
@@ -197,13 +198,23 @@ void LiveTree::read_one(Walking& walking, int dir_fd, Node* file) {
     static thread_local std::vector<uint8_t> bytes;
     struct stat st;
     bool beginning = false;
-    const int error = read_text(dir_fd, file->name.c_str(), walking.largest_file, &bytes, &st, &beginning);
+    const auto has_room = [&walking](uint64_t more) {
+        return walking.progress == nullptr || Room::instance().wait(more, walking.progress->cancel);
+    };
+    if (!has_room(0)) return;
+    const uint64_t unasked = std::min(walking.largest_file, Room::kLookBytes);
+    int error = read_text(dir_fd, file->name.c_str(), unasked, &bytes, &st, &beginning);
+    if (error == EFBIG && static_cast<uint64_t>(st.st_size) <= walking.largest_file) {
+        if (!has_room(static_cast<uint64_t>(st.st_size))) return;
+        error = read_text(dir_fd, file->name.c_str(), walking.largest_file, &bytes, &st, &beginning);
+    }
     rereads_.fetch_add(1, std::memory_order_relaxed);
     uint64_t held = 0;
     if (error == 0) {
         take_stat(&file->facts, st);
         file->facts.error = 0;
         held = bytes.size();
+        Room::instance().grew(held + sizeof(Node));
         file->facts.content = store_->put(std::move(bytes), false,
                                           beginning ? static_cast<uint64_t>(st.st_size) : Store::kAsRaw);
         bytes = std::vector<uint8_t>();

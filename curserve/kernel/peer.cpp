@@ -120,6 +120,11 @@ void fill_peer(const Incoming& client, const char* distrust, Peer* out) {
 
 }  // namespace
 
+std::string own_sight() {
+    const Sight sight = sight_of("/proc/self");
+    return sight.ok ? sight.lines + std::to_string(sight.ns_dev) + ':' + std::to_string(sight.ns_ino) : std::string();
+}
+
 Doorbell::Doorbell(int listen_fd) : listen_fd_(listen_fd), epoll_fd_(::epoll_create1(EPOLL_CLOEXEC)) {
     // What rings is there to be taken; should it not be, a thread must not be stuck.
     const timeval patience{0, 1000};

@@ -8,6 +8,7 @@
 #define CURSERVE_PEER_H
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include "../../shims/wire.h"
 
@@ -61,6 +62,9 @@ void close_peer(Peer& peer);
 
 // Whether the bytes are a well-formed REQUEST payload: counts and sizes agree, every string is ended.
 bool request_is_sound(const uint8_t* payload, size_t size);
+
+// What this process may see, in the words that are compared with a peer's. Empty: unknown.
+std::string own_sight();
 
 uint64_t monotonic_ns();
 
