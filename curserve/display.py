@@ -60,7 +60,7 @@ def _facts(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     crash = facts["crash"]
     if crash["time_s"] is not None:
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(crash["time_s"]))
-        yield "last crash", f"{when}, {crash['signal']}, {crash['searches']} searches under way (version {crash['version']})"
+        yield "last crash", f"{when}, {crash['signal']}, {crash['searches']} searches under way"
     if shadow["share"] or shadow["compared"]:
         yield "shadow", f"{shadow['compared']:,} answers compared with ripgrep's, {shadow['differences']:,} differed"
         if shadow["last_difference"]:
