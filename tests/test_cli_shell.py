@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
+import re
 import select
 import shutil
+import signal
+import termios
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
-from daemon_place import CURSERVE, Place
+from daemon_place import CURSERVE, Place, wait_for
 
 from curserve import environment, paths
 
@@ -104,38 +110,154 @@ def test_what_is_set_already_stays() -> None:
     assert back["LD_PRELOAD"] == "/lib/libjemalloc.so" and back["NODE_OPTIONS"] == "--max-old-space-size=4096"
 
 
-@pytest.mark.parametrize("name", ["bash", "dash", "sh", "zsh", "fish"])
-def test_a_terminal_shows_the_mark_and_keeps_the_users_files(place: Place, name: str) -> None:
-    shell = shutil.which(name)
-    if shell is None:
-        pytest.skip(f"no {name} on this machine")
+SHELLS = ["bash", "dash", "sh", "zsh", "fish"]
+
+
+@pytest.fixture(params=SHELLS)
+def shell(request: pytest.FixtureRequest) -> str:
+    """Each shell there is."""
+    found = shutil.which(request.param)
+    if found is None:
+        pytest.skip(f"no {request.param} on this machine")
+    return found
+
+
+def test_a_terminal_shows_the_mark_and_keeps_the_users_files(place: Place, shell: str) -> None:
     (place.home / ".bashrc").write_text("PATH=/usr/bin:/bin; PS1='mine> '; MINE=yes\n")
     (place.home / ".zshrc").write_text("PATH=/usr/bin:/bin; PROMPT='mine> '; MINE=yes\n")
-    shown, status = _terminal(place, shell, [b"echo mark:$MINE; command -v rg\n", b"exit 6\n"])
-    assert status == 6
-    assert "(curserve) " in shown and f"{paths.shim_dir()}/rg" in shown.replace("\r\n", "")
-    assert name not in ("bash", "zsh") or ("(curserve) mine> " in shown and "mark:yes" in shown)
+    with Terminal(place, [CURSERVE, "shell", str(place.folder)], shell) as terminal:
+        shown = terminal.printed("echo mark:$MINE; command -v rg")
+        assert terminal.end("exit 6") == 6
+    assert shown.endswith(f"{paths.shim_dir()}/rg\r\n") and "(curserve) " in terminal.shown
+    if Path(shell).name in ("bash", "zsh"):
+        assert "(curserve) mine> " in terminal.shown and "mark:yes" in shown
 
 
-def _terminal(place: Place, shell: str, lines: list[bytes]) -> tuple[str, int]:
-    """What a terminal shows, each line typed when a new prompt has come; and the exit status."""
-    pid, terminal = pty.fork()
-    if pid == 0:
-        env = {**place.env, "SHELL": shell, "TERM": "dumb", "COLUMNS": "500"}
-        os.execve(CURSERVE, [CURSERVE, "shell", str(place.folder)], env)
-    shown, seen = b"", 0
-    deadline_s = time.monotonic() + 40
-    while time.monotonic() < deadline_s:
-        if not select.select([terminal], [], [], 0.2)[0]:
-            continue
+def test_rg_on_a_terminal_prints_as_rg_does(place: Place, shell: str, tmp_path: Path) -> None:
+    """Colours and headings, byte for byte, and from memory."""
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    for name in ("one.txt", "two.txt"):
+        (tree / name).write_text("a needle here\nhay\n")
+    assert place.run("attach", str(tree)).returncode == 0
+    trace = tmp_path / "trace"
+    env = {"TERM": "xterm", "CURSERVE_TRACE": str(trace)}
+    with Terminal(place, [CURSERVE, "shell", str(tree)], shell, env) as terminal:
+        ours = terminal.printed("rg --sort path needle")
+        real = terminal.printed("env CURSERVE_DISABLE=1 rg --sort path needle")
+        terminal.end("exit 0")
+    assert ours == real and ours.count("\x1b[") > 8
+    assert [line.split(":")[0] for line in re.sub(r"\x1b\[[0-9;]*m", "", ours).splitlines() if line] == [
+        "one.txt", "1", "two.txt", "1",
+    ]  # fmt: skip
+    assert [json.loads(line)["served"] for line in trace.read_text().splitlines()] == [True, False]
+
+
+def test_a_shell_in_a_shell_and_its_status(place: Place, shell: str) -> None:
+    status = "$status" if Path(shell).name == "fish" else "$?"
+    with Terminal(place, [CURSERVE, "shell"], shell) as terminal:
+        outer = terminal.printed('echo "$PATH"')
+        terminal.type(f"'{CURSERVE}' shell")
+        wait_for(lambda: terminal.foreground != terminal.pid, "the inner shell to have the terminal")
+        assert terminal.printed('echo "$PATH"') == outer
+        terminal.type("exit 3")
+        wait_for(lambda: terminal.foreground == terminal.pid, "the outer shell to have it again")
+        terminal.type(f"printf 'nes''ted:%s\\n' {status}")
+        terminal.wait("nested:3\r\n")
+        assert "(curserve) (curserve)" not in terminal.shown
+        assert terminal.end("exit 5") == 5
+
+
+def test_the_end_of_a_shell_leaves_nothing_behind(place: Place, shell: str) -> None:
+    """No process of its session, no file that the shell alone would not leave, the terminal as it was."""
+    left = []
+    place.start()
+    for command in ([shell, "-i"], [CURSERVE, "shell"]):
+        with Terminal(place, command, shell, prompt="") as terminal:
+            terminal.end("exit 0")
+            files = {str(path.relative_to(place.home)) for path in place.home.rglob("*")}
+            left.append((files, terminal.mode))
+        wait_for(lambda: not session_of(terminal.pid), "the session's last process to be gone")
+    # Our own folder for the daemon's log is there since its start.
+    assert left[1][0] - left[0][0] == set() and left[1][1] == left[0][1]
+
+
+def session_of(pid: int) -> list[str]:
+    """The processes of a session, zombies aside."""
+    found = []
+    for entry in Path("/proc").iterdir():
         try:
-            data = os.read(terminal, 4096)
-        except OSError:  # the other end is closed
-            break
-        shown += data
-        # fish asks the terminal what it is and draws its prompt anew; a new prompt is one behind what was there.
-        if lines and shown.count(b"(curserve) ", seen):
-            seen = len(shown)
-            os.write(terminal, lines.pop(0))
-    os.close(terminal)
-    return shown.decode("utf-8", "replace"), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            name, _, rest = (entry / "stat").read_text().rpartition(")") if entry.name.isdigit() else ("", "", "")
+        except OSError:
+            continue
+        fields = rest.split()
+        if fields and int(fields[3]) == pid and fields[0] != "Z":
+            found.append(name)
+    return found
+
+
+class Terminal:
+    """A program at a terminal of its own, which is there when its prompt, `(curserve) ` or what is given, has come. Use
+    as a context manager: what is left of it then is ended. shown: all that was shown. mode: the terminal's settings at
+    its end."""
+
+    def __init__(
+        self, place: Place, command: list[str], shell: str, env: dict[str, str] | None = None, prompt: str = "(curserve) "
+    ) -> None:
+        self._prompt, self._seen, self.shown = prompt, 0, ""
+        self.mode: list[Any] = []
+        self.pid, self._fd = pty.fork()
+        if self.pid == 0:
+            given = {**place.env, "SHELL": shell, "TERM": "dumb", "COLUMNS": "500", **(env or {})}
+            os.chdir(place.folder)
+            os.execve(command[0], command, given)
+
+    def __enter__(self) -> Terminal:
+        self.wait(self._prompt)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        with suppress(ProcessLookupError, ChildProcessError):
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        os.close(self._fd)
+
+    @property
+    def foreground(self) -> int:
+        """The process group that the terminal belongs to."""
+        return os.tcgetpgrp(self._fd)
+
+    def _read(self) -> None:
+        if select.select([self._fd], [], [], 0.05)[0]:
+            self.shown += os.read(self._fd, 4096).decode("utf-8", "replace")
+
+    def wait(self, text: str) -> None:
+        """Until it has shown `text`."""
+        deadline_s = time.monotonic() + 40
+        while text not in self.shown[self._seen :]:
+            assert time.monotonic() < deadline_s, f"waited for {text!r}: {self.shown!r}"
+            self._read()
+
+    def type(self, line: str) -> None:
+        """Types a line."""
+        os.write(self._fd, line.encode() + b"\n")
+
+    def printed(self, command: str) -> str:
+        """Types a command; what it printed. What is typed is shown, too, and by some shells over and over again."""
+        self.type(f"printf 'BE''GIN\\n'; {command}; printf 'E''ND\\n'")
+        self.wait("END\r\n")
+        start, self._seen = self._seen, len(self.shown)
+        return self.shown[start:].partition("BEGIN\r\n")[2].partition("END\r\n")[0]
+
+    def end(self, line: str) -> int:
+        """Types the last line; the program's exit status."""
+        self.type(line)
+        deadline_s = time.monotonic() + 40
+        while time.monotonic() < deadline_s:
+            with suppress(OSError):  # the other end is closed
+                self._read()
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.mode = termios.tcgetattr(self._fd)
+                return os.waitstatus_to_exitcode(status)
+        raise AssertionError(f"it did not end: {self.shown!r}")

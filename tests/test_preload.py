@@ -265,6 +265,58 @@ def test_sanitized_programs_go_without(parts: Parts, tmp_path: Path) -> None:
     assert json.loads(got.stdout)["LD_PRELOAD"] == str(other)
 
 
+@pytest.mark.parametrize("runtime", ["address", "thread", "leak", "undefined"])
+def test_every_sanitizer_runs_as_without_us(parts: Parts, tmp_path: Path, runtime: str) -> None:
+    """From C, bash, Python and Node; undefined behaviour's runtime need not be first, and is left alone."""
+    program = tmp_path / "sane"
+    cc('-DTAG="sane"', f"-fsanitize={runtime}", "-o", program, "tests/c/show.c")
+    env = {**parts.env, "ASAN_OPTIONS": "detect_leaks=0", "LSAN_OPTIONS": "detect_leaks=0", "PROGRAM": str(program)}
+    alone = subprocess.run([program], env={**env, "LD_PRELOAD": ""}, capture_output=True, check=False)
+    if alone.returncode != 5:
+        pytest.skip(f"such a program does not run on this machine: {alone.stderr.decode(errors='replace').strip()}")
+    starts = [
+        [parts.execs, "execve", program, "sane"],
+        ["/bin/bash", "-c", '"$PROGRAM"; exit $?'],
+        [os.path.realpath(sys.executable), "-c", "import os, subprocess, sys\n"
+         "sys.exit(subprocess.run([os.environ['PROGRAM']]).returncode)"],
+    ]  # fmt: skip
+    if node := shutil.which("node"):
+        code = "process.exit(require('child_process').spawnSync(process.env.PROGRAM, {stdio: 'inherit'}).status)"
+        starts.append([node, "-e", code])
+    for start in starts:
+        got = run(*start, env=env)
+        assert (got["tag"], got["LD_PRELOAD"]) == ("sane", str(parts.library) if runtime == "undefined" else None)
+
+
+@pytest.mark.parametrize(
+    ("library", "harmed"),
+    [("libasan.so.8", True), ("libtsan.so.2", True), ("liblsan.so.0", True), ("libhwasan.so.0", True),
+     ("libclang_rt.asan-x86_64.so", True), ("libasan2.so", False), ("libubsan.so.1", False)],
+)  # fmt: skip
+def test_a_runtime_is_known_by_its_name(parts: Parts, tmp_path: Path, library: str, harmed: bool) -> None:
+    (tmp_path / "empty.c").write_text("int runtime;\n")
+    cc("-shared", "-fPIC", f"-Wl,-soname,{library}", "-o", tmp_path / library, tmp_path / "empty.c")
+    program = tmp_path / "linked"
+    rpath = f"-Wl,-rpath,{tmp_path},--no-as-needed"
+    cc('-DTAG="linked"', rpath, "-o", program, "tests/c/show.c", tmp_path / library)
+    got = run(parts.execs, "execve", program, "linked", env=parts.env)
+    assert (got["tag"], got["LD_PRELOAD"]) == ("linked", None if harmed else str(parts.library))
+
+
+def test_a_sanitized_parent_is_served(parts: Parts, tmp_path: Path) -> None:
+    """Where somebody preloads the sanitizer first and us behind it, our code runs under it, and it finds nothing."""
+    execs = tmp_path / "execs"
+    cc("-fsanitize=address,undefined", "-fno-sanitize-recover", "-Wno-clobbered", "-o", execs, "tests/c/execs.c")
+    asan = subprocess.run(["cc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)
+    runtime = Path(asan.stdout.strip()).resolve()
+    env = {**parts.env, "LD_PRELOAD": f"{runtime}:{parts.library}", "ASAN_OPTIONS": "detect_leaks=0"}
+    for call in (*PATHS, *SEARCHES, *DESCRIPTORS):
+        got = run(execs, call, parts.rg, "rg", "-n", "x", env=env)
+        assert (got["tag"], got["argv"]) == ("shim", ["rg", "-n", "x"]), call
+        # Others get what they asked for: the sanitizer's runtime without us before it.
+        assert run(execs, call, parts.claude, "claude", env=env)["tag"] == "claude", call
+
+
 def test_a_sanitized_program_named_rg(parts: Parts, tmp_path: Path) -> None:
     shutil.copy(parts.asan, tmp_path / "rg")
     assert run(parts.execs, "execve", tmp_path / "rg", "rg", env=parts.env)["tag"] == "shim"
