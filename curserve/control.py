@@ -62,7 +62,7 @@ class Controlled(Protocol):
         """Forget the workspace; CurserveError when there is none."""
 
     def workspaces(self) -> list[Message]:
-        """One per workspace, sorted by root: at least {"root": str, "state": str, "files": int, "bytes": int}."""
+        """One per workspace, sorted by root: at least {"root": str, "state": str, "files": int, "text_bytes": int}."""
 
     def hold(self, pid: int) -> None:
         """As long as this process lives, the daemon is needed: it was started to be served."""

@@ -222,7 +222,7 @@ class Daemon:
 
 def _described(workspace: Workspace) -> dict[str, Any]:
     numbers = workspace.numbers()
-    return {**numbers, "state": _state(numbers), "bytes": numbers["text_bytes"], "attached_s": workspace.attached_s}
+    return {**numbers, "state": _state(numbers), "attached_s": workspace.attached_s}
 
 
 def _last_crash() -> Message:

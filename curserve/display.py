@@ -84,7 +84,7 @@ def workspaces(found: list[dict[str, Any]]) -> None:
             Text(printable(str(row.get("root", "")))),
             Text(str(row.get("state", ""))),
             Text(f"{row.get('files', 0):,}"),
-            Text(size(row.get("bytes", 0))),
+            Text(size(row.get("text_bytes", 0))),
             Text(printable(str(row.get("reason") or row.get("why") or ""))),
         )
     console.print(table)

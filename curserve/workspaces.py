@@ -90,7 +90,7 @@ class Workspace:
             "dirty": raw.dirty,
             "unsettled": raw.unsettled,
             "overflows": raw.overflows,
-            "rereads": raw.rereads,
+            "reads": raw.reads,
             "known_files": raw.known,
             "requests": raw.requests,
             "served": raw.served,

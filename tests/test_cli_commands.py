@@ -85,7 +85,7 @@ def test_attach_workspaces_detach(place: Place, tree: Path) -> None:
     assert str(tree) in attached.stdout
     listed = json.loads(place.run("workspaces", "--json").stdout)
     row = next(row for row in listed if row["root"] == str(tree))
-    assert row["state"] == "served" and {"files", "bytes"} <= set(row)
+    assert row["state"] == "served" and {"files", "text_bytes"} <= set(row)
     assert str(tree) in place.run("workspaces", env={"COLUMNS": "200"}).stdout.replace("\n", "")
     assert place.run("detach", str(tree)).returncode == 0
     assert all(row["root"] != str(tree) for row in json.loads(place.run("workspaces", "--json").stdout))

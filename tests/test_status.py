@@ -101,6 +101,6 @@ def test_help_lists_the_keys() -> None:
 
 
 def test_a_workspace_that_is_not_served_says_why(capsys: pytest.CaptureFixture[str]) -> None:
-    row = {"root": "/x", "state": "failed", "files": 0, "bytes": 0, "why": "it is too large"}
+    row = {"root": "/x", "state": "failed", "files": 0, "text_bytes": 0, "why": "it is too large"}
     display.workspaces([row])
     assert "it is too large" in capsys.readouterr().out

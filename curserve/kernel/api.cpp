@@ -217,7 +217,7 @@ void cs_tree_numbers_get(const cs_tree* tree, cs_tree_numbers* out, char* why, s
                                n.dirty,
                                n.unsettled,
                                n.overflows,
-                               n.rereads,
+                               n.reads,
                                n.known,
                                tree->progress.directories.load(),
                                tree->progress.files.load(),

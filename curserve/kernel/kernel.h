@@ -80,7 +80,7 @@ void cs_tree_free(cs_tree *tree);                    /* searches that run now fi
 typedef struct cs_tree_numbers {
     int32_t state;                      /* 0 loading, 1 live, 2 stale, 3 poisoned, 4 gone */
     int32_t pad;
-    uint64_t requests, served, generation, entries, files, files_held, text_bytes, watches, dirty, unsettled, overflows, rereads;
+    uint64_t requests, served, generation, entries, files, files_held, text_bytes, watches, dirty, unsettled, overflows, reads;
     uint64_t known;                     /* files of the load that were not read: git's index vouched for their content */
     uint64_t loaded_directories, loaded_files, loaded_bytes;   /* of the load that runs or ran */
 } cs_tree_numbers;

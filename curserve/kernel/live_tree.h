@@ -154,7 +154,7 @@ class LiveTree final : public Tree {
 
     std::atomic<TreeState> state_{TreeState::kLoading};
     std::atomic<bool> closing_{false};
-    std::atomic<uint64_t> rereads_{0}, known_{0}, unsettled_count_{0}, watch_count_{0};
+    std::atomic<uint64_t> reads_{0}, known_{0}, unsettled_count_{0}, watch_count_{0};
     mutable std::mutex why_mutex_;
     std::string why_;
     mutable std::mutex view_mutex_;        // view_ for numbers() and sweep(), which must not wait for a barrier

@@ -208,7 +208,7 @@ void LiveTree::read_one(Walking& walking, int dir_fd, Node* file) {
         if (!has_room(static_cast<uint64_t>(st.st_size))) return;
         error = read_text(dir_fd, file->name.c_str(), walking.largest_file, &bytes, &st, &beginning);
     }
-    rereads_.fetch_add(1, std::memory_order_relaxed);
+    reads_.fetch_add(1, std::memory_order_relaxed);
     uint64_t held = 0;
     if (error == 0) {
         take_stat(&file->facts, st);

@@ -234,7 +234,7 @@ Tree::Numbers LiveTree::numbers() const {
     n.dirty = box_->size();
     n.unsettled = unsettled_count_.load();
     n.overflows = box_->overflows();
-    n.rereads = rereads_.load();
+    n.reads = reads_.load();
     n.known = known_.load();
     return n;
 }

@@ -48,7 +48,7 @@ class Tree : public std::enable_shared_from_this<Tree> {
     virtual std::string why() const = 0;  // one line for people when the state is not live
 
     struct Numbers {
-        uint64_t generation, entries, files, files_held, text_bytes, watches, dirty, unsettled, overflows, rereads;
+        uint64_t generation, entries, files, files_held, text_bytes, watches, dirty, unsettled, overflows, reads;
         uint64_t known;  // files of the first walk that were not read: their content was held already
     };
     virtual Numbers numbers() const = 0;

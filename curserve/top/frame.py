@@ -236,7 +236,7 @@ def _inside(found: Figures, row: Row, state: State, width: int, height: int) -> 
         ("searches", f"{row['per_s']:,.1f}/s, {row['requests']:,} in all, {row['served']:,} served"),
         ("files", f"{row['files']:,}, {row['files_held']:,} held, {row['known_files']:,} vouched for by git's index"),
         ("text", _sizes(row)),
-        ("changes", f"generation {row['generation']:,}, {row['rereads']:,} files read again"),
+        ("changes", f"generation {row['generation']:,}, {row['reads']:,} reads of files"),
         ("fresh", ", ".join(f"{row[key]:,} {key}" for key in ("watches", "dirty", "unsettled", "overflows"))),
         ("measured", _measured(root, found.now["measured"])),
     ]
