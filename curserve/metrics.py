@@ -179,7 +179,7 @@ def _freshness(status: dict[str, Any]) -> Iterator[Metric]:
     if status["watches"]["limit"] is not None:
         yield _gauge("curserve_watches_limit", "inotify watches that a user may have.", status["watches"]["limit"])
     yield _gauge(
-        "curserve_queue_overflows",
+        "curserve_event_overflows",
         "Overflows of inotify's queue in the workspaces there are.",
         sum(row["overflows"] for row in rows),
     )
