@@ -1,9 +1,11 @@
 """The memory ceiling: what is given up, and in which order, when the daemon has grown too large.
 
-In: the workspaces, the ceiling. A thread looks at the resident memory, often while something loads. A little below the
-ceiling it gives freed memory back to the system; if that is not enough, an index that is being made is given up, then
-workspaces go, the least recently used first (pinned ones never); a request for one of them loads it again. What still
-loads when nothing else is left to go is larger than the ceiling by itself: its load is stopped, and its searches are
+In: the workspaces, the ceiling. A thread looks at the resident memory, often while something loads. A little below
+the ceiling it gives freed memory back to the system; if that is not enough, an index that is being made is given up;
+then the workspace used least recently gives up its caches, then its index, then everything, and the next one follows
+(pinned ones keep all but an index in the making). What was given up comes back when the workspace is used: the index
+if there is room for it. In this order because an index takes longer to make than a text to read. What still loads
+when nothing else is left to go is larger than the ceiling by itself: its load is stopped, and its searches are
 declined. Nearer to the ceiling what loads and indexes waits by itself (kernel/room.h), so that memory stays below it
 however late this thread gets a processor.
 """
@@ -48,18 +50,26 @@ def trim() -> None:
         _libc.malloc_trim(0)
 
 
+def limit_bytes(most_bytes: int) -> int:
+    """Resident memory at which something goes, for a ceiling."""
+    return most_bytes - _reserve_bytes(most_bytes)
+
+
+def _reserve_bytes(most_bytes: int) -> int:
+    return max(most_bytes // 20, min(_RESERVE_BYTES, most_bytes // 4))
+
+
 class Ceiling:
-    """The watching thread. `evicted`: workspaces given up so far."""
+    """The watching thread. So far were given up: `evicted` workspaces, `indexes`, `caches` of workspaces."""
 
     def __init__(self, workspaces: Workspaces, most_bytes: int) -> None:
         self._workspaces = workspaces
         self._most_bytes = most_bytes
-        reserve_bytes = max(most_bytes // 20, min(_RESERVE_BYTES, most_bytes // 4))
-        self._limit_bytes = most_bytes - reserve_bytes
-        lib.cs_room_limit(most_bytes - reserve_bytes // 2)
+        self._limit_bytes = limit_bytes(most_bytes)
+        lib.cs_room_limit(most_bytes - _reserve_bytes(most_bytes) // 2)
         self._stopping = threading.Event()
         self._started = False
-        self.evicted = 0
+        self.evicted = self.indexes = self.caches = 0
 
     def start(self) -> None:
         """Begin to watch; a second call does nothing."""
@@ -69,7 +79,8 @@ class Ceiling:
         threading.Thread(target=self._watch, name="ceiling", daemon=True).start()
 
     def stop(self) -> None:
-        """Watch no longer."""
+        """Watch no longer; nobody waits for room any more."""
+        lib.cs_room_limit(0)
         self._stopping.set()
 
     def _watch(self) -> None:
@@ -86,14 +97,14 @@ class Ceiling:
             return
         trim()
         while not self._has_room():
-            if self._workspaces.stop_indexing():
-                trim()
-                continue
-            root = self._workspaces.give_up_one(self._most_bytes)
-            if root is None:
+            given = self._workspaces.give_up(self._most_bytes)
+            if given is None:
                 return
-            self.evicted += 1
-            _log.warning("the memory ceiling of %d bytes is reached: %s goes", self._most_bytes, os.fsdecode(root))
+            what, root = given
+            self.caches += what == "caches"
+            self.indexes += what == "index"
+            self.evicted += what == "workspace"
+            _log.warning("ceiling of %d bytes reached: given up: %s of %s", self._most_bytes, what, os.fsdecode(root))
             trim()
 
     def _has_room(self) -> bool:

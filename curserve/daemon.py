@@ -126,6 +126,7 @@ class Daemon:
 
     def retire(self) -> None:
         """Another daemon serves: end as stop() does, but in no hurry."""
+        self._sessions.close()
         self._metrics.close()
         self._drain_s = _LONG_DRAIN_S
         self.stop()
@@ -147,6 +148,8 @@ class Daemon:
                 "resident_bytes": resident_bytes(),
                 "ceiling_bytes": self._memory_bytes,
                 "evicted": self._ceiling.evicted,
+                "indexes_given_up": self._ceiling.indexes,
+                "caches_given_up": self._ceiling.caches,
             },
             "watches": {"used": self._workspaces.watches(), "limit": machine.most_watches()},
             "workspaces": self.workspaces(),
@@ -205,7 +208,9 @@ class Daemon:
 
     def workspaces(self) -> list[Message]:
         """As Controlled.workspaces."""
-        return [_described(workspace) for workspace in self._workspaces.all()]
+        every = self._workspaces.all()
+        holdings = self._workspaces.holdings(every)
+        return [{**_described(workspace), **holding} for workspace, holding in zip(every, holdings, strict=True)]
 
     def attach(self, root: bytes, wait: bool) -> Iterator[Message]:
         """As Controlled.attach."""

@@ -87,9 +87,14 @@ class Sessions:
         raw.waiting, raw.wait_ms = limits.waiting, int(limits.wait_s * 1000)
         lib.cs_desk_limit(self._desk.pointer, raw)
 
+    def close(self) -> None:
+        """Take no new clients, as of now."""
+        self._stopping.set()
+        lib.cs_desk_close(self._desk.pointer)
+
     def stop(self, patience_s: float) -> bool:
         """Take no new clients; wait for those that are being answered or wait. True when all of them are done."""
-        self._stopping.set()
+        self.close()
         deadline_s = time.monotonic() + patience_s
         for thread in self._accepting:
             thread.join(max(0.0, deadline_s - time.monotonic()))

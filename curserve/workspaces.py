@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from curserve.ceiling import limit_bytes, resident_bytes
 from curserve.config import Config
 from curserve.errors import CurserveError
 from curserve.kernel_door import Handle, KernelError, ffi, lib
@@ -28,6 +29,8 @@ _GIVE_UP_S = 5.0
 """How long a load that was told to stop may take."""
 _SETTLED_S = 20.0
 """What was changed more lately than this is not indexed but scanned: it is likely to be changed again."""
+_TEXT_PER_INDEX = 4
+"""Bytes of text per byte of its index, at least: so much room must there be for one that had to go to come back."""
 _INDEX_LEAST_BYTES = 1 << 20
 """Scanning less than this costs about a tenth of a millisecond: not worth a new segment. Arbitrary."""
 
@@ -41,7 +44,8 @@ class Workspace:
     """One attached root. `tree` never changes; what the kernel says of it does.
 
     used_s: when it was last seen to have answered (monotonic). busy: it is being loaded or indexed. too_large: why it
-    was given up while it loaded.
+    was given up while it loaded. given_up: what it has lost to the ceiling since it was used last. unindexed_s: when it
+    lost its index, or the making of one (monotonic); None: it did not.
     """
 
     root: bytes
@@ -50,7 +54,8 @@ class Workspace:
     loader: threading.Thread | None = None
     load_errno: int = 0
     too_large: str = ""
-    unindexed: bool = False
+    given_up: str = ""
+    unindexed_s: float | None = None
     used_s: float = 0.0
     requests_seen: int = 0
     busy: bool = True
@@ -107,7 +112,7 @@ class Workspaces:
         self._policy = policy
         self._changed = changed
         self._auto = config.roots.auto
-        self._memory_bytes = config.limits.memory_bytes
+        self._limit_bytes = limit_bytes(config.limits.memory_bytes)
         self._threads = threads
         self._store = Handle(lib.cs_store_new(), lib.cs_store_free)
         self._watch = Handle(lib.cs_watch_new(), lib.cs_watch_free)
@@ -194,37 +199,54 @@ class Workspaces:
         for workspace in self.all():
             _, seen = workspace.pulse()
             if seen != workspace.requests_seen:
-                workspace.requests_seen, workspace.used_s = seen, now_s
+                workspace.requests_seen, workspace.used_s, workspace.given_up = seen, now_s, ""
 
-    def stop_indexing(self) -> bool:
-        """Lets one workspace do without an index, if one is being made: every search still works. False: none is."""
+    def give_up(self, most_bytes: int) -> tuple[str, bytes] | None:
+        """Makes room: what of which root has gone ("caches", "index", "workspace"). None: nothing is left to go."""
         for workspace in self.all():
-            if workspace.done.is_set() and workspace.busy and not workspace.unindexed:
-                workspace.unindexed = True
-                lib.cs_tree_cancel(workspace.tree.pointer)
-                if workspace.loader is not None:
-                    workspace.loader.join(_GIVE_UP_S)
-                return True
-        return False
+            if workspace.done.is_set() and workspace.busy:
+                self._stop_indexing(workspace)
+                return "index", workspace.root
+        return self._give_up_of_one(most_bytes)
 
-    def give_up_one(self, most_bytes: int) -> bytes | None:
-        """Forgets the workspace that was used least recently, one that loads last; its root. None: all are pinned and
-        loaded."""
+    def _stop_indexing(self, workspace: Workspace) -> None:
+        """Every search works without an index, too."""
+        workspace.unindexed_s = time.monotonic()
+        lib.cs_tree_cancel(workspace.tree.pointer)
+        deadline_s = time.monotonic() + _GIVE_UP_S
+        while workspace.busy and time.monotonic() < deadline_s:
+            time.sleep(0.002)
+        lib.cs_tree_resume(workspace.tree.pointer)
+
+    def _give_up_of_one(self, most_bytes: int) -> tuple[str, bytes] | None:
+        """Of the workspace that was used least recently, of one that loads last. None: all are pinned and loaded."""
         free = [w for w in self.all() if not w.done.is_set() or os.fsdecode(w.root) not in self._pinned]
         if not free:
             return None
         chosen = min(free, key=lambda workspace: (not workspace.done.is_set(), workspace.used_s))
+        tree = chosen.tree.pointer
+        if chosen.done.is_set() and not chosen.given_up:
+            chosen.given_up = "caches"
+            lib.cs_tree_drop_caches(tree)
+            self._changed()  # the questions asked before, with their automata
+            return "caches", chosen.root
+        if chosen.done.is_set() and chosen.given_up == "caches":
+            chosen.given_up = "index"
+            others = [workspace.tree.pointer for workspace in self.all() if workspace is not chosen]
+            if lib.cs_tree_drop_index(tree, others, len(others)):
+                chosen.unindexed_s = time.monotonic()
+                return "index", chosen.root
         if chosen.done.is_set():
             self._evicted.add(chosen.root)
         else:
             gib = most_bytes / (1 << 30)
             chosen.too_large = f"it needs more than the memory ceiling of {gib:.2f} GiB; raise memory in [limits]"
             self._too_large_s[chosen.root] = time.monotonic()
-        lib.cs_tree_cancel(chosen.tree.pointer)
+        lib.cs_tree_cancel(tree)
         self.drop(chosen)
         if chosen.loader is not None:
             chosen.loader.join(_GIVE_UP_S)
-        return chosen.root
+        return "workspace", chosen.root
 
     def detach(self, folder: bytes) -> bool:
         """Forgets a root; searches that run now finish undisturbed. False when it was not attached."""
@@ -246,9 +268,33 @@ class Workspaces:
         for workspace in self.all():
             if workspace.done.is_set():
                 lib.cs_tree_sweep(workspace.tree.pointer)
-                lib.cs_tree_index(workspace.tree.pointer, 1, _SETTLED_S, _INDEX_LEAST_BYTES, False)
+                self._index_again(workspace)
             if workspace.pulse()[0] == "gone":
                 self.drop(workspace)
+
+    def _index_again(self, workspace: Workspace) -> None:
+        """What has settled; or everything, where the index had to go and there is room for it and use."""
+        settled_s, least_bytes = _SETTLED_S, _INDEX_LEAST_BYTES
+        if workspace.unindexed_s is not None:
+            needed_bytes = int(workspace.numbers()["text_bytes"]) // _TEXT_PER_INDEX
+            if workspace.used_s < workspace.unindexed_s or resident_bytes() + needed_bytes > self._limit_bytes:
+                return
+            workspace.unindexed_s = None
+            settled_s, least_bytes = 0.0, 0
+        if workspace.busy:
+            return
+        workspace.busy = True  # so that the ceiling may stop it
+        try:
+            lib.cs_tree_index(workspace.tree.pointer, 1, settled_s, least_bytes, False)
+        finally:
+            workspace.busy = False
+
+    def holdings(self, workspaces: list[Workspace]) -> list[dict[str, int]]:
+        """What each of them holds of what they share; see statuskeys.py."""
+        found = ffi.new("cs_holding[]", len(workspaces))
+        lib.cs_trees_holdings([workspace.tree.pointer for workspace in workspaces], len(workspaces), found)
+        names = ("index_bytes", "own_bytes", "share_bytes", "table_bytes")
+        return [{name: getattr(holding, name) for name in names} for holding in found]
 
     def drop(self, workspace: Workspace) -> None:
         """Forgets a workspace whose root is gone; what is there under its name now may be attached anew."""

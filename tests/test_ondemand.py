@@ -181,6 +181,10 @@ def test_a_daemon_is_not_started_by_who_sees_less(place: Place, tree: Path) -> N
     wait_for(lambda: place.status()["running"], "the daemon, started by its equal")
 
 
+def _roots(place: Place) -> dict[str, str]:
+    return {workspace["root"]: workspace["state"] for workspace in place.status()["workspaces"]}
+
+
 def _runs(socket: str) -> bool:
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -200,6 +204,7 @@ def test_who_is_served_keeps_the_daemon(place: Place, tree: Path) -> None:
     try:
         wait_for(lambda: place.status()["running"], "the daemon")
         pid = place.status()["pid"]
+        wait_for(lambda: _roots(place) == {str(tree): "served"}, "its folder loaded before it has searched")
         begun = time.monotonic()
         wait_for(lambda: time.monotonic() - begun > 3, "three times its patience")
         assert is_alive(pid)

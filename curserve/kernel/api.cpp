@@ -15,6 +15,7 @@
 #include "crash.h"
 #include "desk.h"
 #include "execute.h"
+#include "holdings.h"
 #include "peer.h"
 #include "reply.h"
 #include "room.h"
@@ -189,6 +190,34 @@ int32_t cs_tree_pulse(const cs_tree* tree, uint64_t* requests) {
     return static_cast<int32_t>(tree->tree->state());
 }
 void cs_tree_cancel(cs_tree* tree) { tree->progress.cancel = true; }
+void cs_tree_resume(cs_tree* tree) { tree->progress.cancel = false; }
+int cs_trees_holdings(cs_tree* const* trees, size_t count, cs_holding* out) {
+    try {
+        std::vector<ViewRef> views;
+        for (size_t i = 0; i < count; ++i) views.push_back(trees[i]->tree->latest());
+        if (count == 0) return 0;
+        const std::vector<Holding> found = holdings(views, *trees[0]->index->snapshot());
+        for (size_t i = 0; i < count; ++i)
+            out[i] = cs_holding{found[i].index_bytes, found[i].own_bytes, found[i].share_bytes, found[i].table_bytes};
+        return 0;
+    } catch (const std::exception&) {
+        return ENOMEM;
+    }
+}
+void cs_tree_drop_caches(cs_tree* tree) {
+    if (const ViewRef view = tree->tree->latest()) drop_caches(*view);
+}
+uint64_t cs_tree_drop_index(cs_tree* tree, cs_tree* const* others, size_t count) {
+    try {
+        const ViewRef view = tree->tree->latest();
+        if (view == nullptr) return 0;
+        std::vector<ViewRef> views;
+        for (size_t i = 0; i < count; ++i) views.push_back(others[i]->tree->latest());
+        return tree->index->drop(*view, views);
+    } catch (const std::exception&) {
+        return 0;
+    }
+}
 void cs_tree_sweep(cs_tree* tree) {
     try {
         tree->tree->sweep();
@@ -428,6 +457,7 @@ void cs_desk_remember(cs_desk* desk, const cs_client* client, const cs_query* qu
         // It is only not remembered.
     }
 }
+void cs_desk_close(cs_desk* desk) { desk->desk->close(); }
 void cs_desk_forget(cs_desk* desk) { desk->desk->forget(); }
 
 void cs_desk_decline(cs_desk* desk, cs_client* client, const char* reason) {

@@ -51,6 +51,8 @@ class Desk {
     // From now on an equal request is answered so.
     void remember(const Peer& peer, std::shared_ptr<const Query> query, std::shared_ptr<Site> site);
     void forget();
+    // next() takes nobody from now on; what has come in is answered.
+    void close() { bell_.close(); }
 
     static constexpr size_t kStages = 4;    // plan, barrier, search, total
     static constexpr size_t kBuckets = 28;  // powers of two of microseconds

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <unordered_set>
 
 namespace curserve {
 namespace {
@@ -304,6 +305,45 @@ CandidatesRef GramIndex::candidates(const View& view, const GramQuery& query, Sc
         found.contents_bits = found.contents.data();
     }
     return made;
+}
+
+uint64_t GramIndex::drop(const View& view, const std::vector<ViewRef>& others) {
+    std::unique_lock<std::mutex> lock(building_, std::try_to_lock);
+    if (!lock.owns_lock()) return 0;
+    const auto each = [](const View& of, const auto& visit) {
+        for (Position p = 0; p < of.shape->size(); ++p)
+            if (const Content* content = of.facts(p).content.get()) visit(content);
+    };
+    std::unordered_set<const Content*> elsewhere, mine;
+    for (const ViewRef& other : others)
+        if (other != nullptr) each(*other, [&](const Content* content) { elsewhere.insert(content); });
+    each(view, [&](const Content* content) {
+        if (elsewhere.count(content) == 0) mine.insert(content);
+    });
+    auto after = std::make_shared<Snapshot>();
+    std::vector<ContentRef> scanned;
+    uint64_t bytes = 0;
+    for (const SegmentRef& segment : snapshot()->segments) {
+        std::vector<ContentRef> live;
+        uint64_t live_bytes = 0, mine_bytes = 0;
+        for (const std::weak_ptr<const Content>& held : segment->held) {
+            ContentRef content = held.lock();
+            if (content == nullptr) continue;
+            live_bytes += content->data.size();
+            if (mine.count(content.get()) != 0) mine_bytes += content->data.size();
+            live.push_back(std::move(content));
+        }
+        if (mine_bytes * 2 <= live_bytes) {
+            after->segments.push_back(segment);
+            continue;
+        }
+        bytes += segment->index_bytes();
+        scanned.insert(scanned.end(), live.begin(), live.end());
+    }
+    if (bytes == 0) return 0;
+    std::atomic_store(&snapshot_, SnapshotRef(std::move(after)));
+    for (const ContentRef& content : scanned) content->index_place.store(0);
+    return bytes;
 }
 
 GramIndex::Numbers GramIndex::numbers() const {

@@ -149,6 +149,10 @@ class GramIndex {
     };
     bool update(const ViewRef& view, const Updating& updating, const std::atomic<bool>& cancel);
 
+    // Gives up the segments that are, for the better part, of texts that this view holds and none of the others. Those
+    // texts are scanned from then on, until update() indexes them again. Bytes given up; 0 also while a build is at work.
+    uint64_t drop(const View& view, const std::vector<ViewRef>& others);
+
     struct Numbers {
         uint64_t segments, contents, text_bytes, index_bytes;
     };

@@ -74,6 +74,15 @@ uint32_t cs_room_waiting(void);                      /* threads that wait now */
 /* The state (as below) and requests so far, at once. */
 int32_t cs_tree_pulse(const cs_tree *tree, uint64_t *requests);
 void cs_tree_cancel(cs_tree *tree);                  /* makes a running load or cs_tree_index return soon */
+void cs_tree_resume(cs_tree *tree);                  /* after a cancel that has taken effect */
+typedef struct cs_holding {             /* see holdings.h */
+    uint64_t index_bytes, own_bytes, share_bytes, table_bytes;
+} cs_holding;
+/* What each of the trees holds, of all of them. 0 or an errno. */
+int cs_trees_holdings(cs_tree *const *trees, size_t count, cs_holding *out);
+void cs_tree_drop_caches(cs_tree *tree);             /* what can be computed again */
+/* Gives up the index of what this tree holds and the others do not; bytes. */
+uint64_t cs_tree_drop_index(cs_tree *tree, cs_tree *const *others, size_t count);
 void cs_tree_sweep(cs_tree *tree);                   /* compares everything by stat; blocks */
 void cs_tree_free(cs_tree *tree);                    /* searches that run now finish undisturbed */
 
@@ -188,6 +197,7 @@ void cs_desk_answer(cs_desk *desk, cs_tree *tree, const cs_query *query, cs_clie
                     cs_outcome *out);
 /* From now on requests like this client's are answered so, without Python. */
 void cs_desk_remember(cs_desk *desk, const cs_client *client, const cs_query *query, cs_tree *tree);
+void cs_desk_close(cs_desk *desk);      /* takes no more clients, though the listener goes on */
 void cs_desk_forget(cs_desk *desk);     /* all of them: the workspaces changed */
 void cs_desk_decline(cs_desk *desk, cs_client *client, const char *reason);
 /* Sends bytes for stdout and an exit code: answers that need no search (--version, --type-list). */

@@ -33,6 +33,10 @@ class LiveTree final : public Tree {
     TreeState state() const override { return state_.load(); }
     std::string why() const override;
     Numbers numbers() const override;
+    ViewRef latest() const override {
+        std::lock_guard<std::mutex> lock(view_mutex_);
+        return view_;
+    }
     const std::string& root() const override { return root_; }
     Identity identity() const override { return identity_; }
     void close() override;

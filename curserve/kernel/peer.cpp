@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -135,7 +136,19 @@ Doorbell::Doorbell(int listen_fd) : listen_fd_(listen_fd), epoll_fd_(::epoll_cre
     throw std::system_error(error, std::generic_category(), "the listening socket");
 }
 
-Doorbell::~Doorbell() { ::close(epoll_fd_); }
+Doorbell::~Doorbell() {
+    ::close(epoll_fd_);
+    if (closed_fd_ >= 0) ::close(closed_fd_);
+}
+
+void Doorbell::close() {
+    if (closed_.exchange(true)) return;
+    ::epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, listen_fd_, nullptr);
+    closed_fd_ = ::eventfd(1, EFD_CLOEXEC);  // rings for ever
+    epoll_event want{};
+    want.events = EPOLLIN;
+    ::epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, closed_fd_, &want);
+}
 
 // One event wakes one thread, and none more until that one has taken its connection. Arming looks again: what came
 // meanwhile wakes the next thread at once.
@@ -147,7 +160,9 @@ bool Doorbell::arm(int operation) {
 
 int Doorbell::wait(int timeout_ms) {
     epoll_event ring{};
-    if (::epoll_wait(epoll_fd_, &ring, 1, timeout_ms) < 1) {
+    const int rings = ::epoll_wait(epoll_fd_, &ring, 1, timeout_ms);
+    if (closed_.load()) return -2;
+    if (rings < 1) {
         int listening = 0;
         socklen_t size = sizeof listening;
         return ::getsockopt(listen_fd_, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0 && listening != 0 ? -1 : -2;

@@ -6,6 +6,7 @@
 // nobody may read through us what they could not read themselves. Facts come from the kernel, not from the client.
 #ifndef CURSERVE_PEER_H
 #define CURSERVE_PEER_H
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -47,11 +48,15 @@ class Doorbell {
     // The next connection (close-on-exec), one for each thread that waits. -1: none came within timeout_ms, or it could
     // not be taken; -2: the listener is gone.
     int wait(int timeout_ms);
+    // From now on nobody takes a connection here, though the listener goes on (another process may have it); who waits is
+    // woken, and told that it is gone. The connection that a thread is just taking is still taken.
+    void close();
 
   private:
     bool arm(int operation);
     const int listen_fd_;
-    int epoll_fd_ = -1;
+    int epoll_fd_ = -1, closed_fd_ = -1;
+    std::atomic<bool> closed_{false};
 };
 
 // As cs_desk_next() in kernel.h; 2: *silent is a client whose request did not come at once.

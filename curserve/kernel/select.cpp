@@ -61,6 +61,12 @@ class SelectionCache {
         return relative_git_dirs_;
     }
 
+    void clear() {
+        std::list<std::pair<Key, SelectionRef>> dropped;  // freed after the lock is
+        std::lock_guard<std::mutex> lock(mutex_);
+        dropped.swap(kept_);
+    }
+
   private:
     std::once_flag looked_;
     std::vector<std::string> relative_git_dirs_;
@@ -70,6 +76,8 @@ class SelectionCache {
 
 Shape::Shape() : selections(std::make_unique<SelectionCache>()) {}
 Shape::~Shape() = default;
+
+void forget_selections(const Shape& shape) { shape.selections->clear(); }
 
 namespace {
 

@@ -77,6 +77,9 @@ using SelectionRef = std::shared_ptr<const Selection>;
 // depend on its threads, so the answer is `uncertain`.
 SelectionRef select(const ViewRef& view, const Filter& filter, const std::vector<Start>& starts);
 
+// Forgets what was chosen in this shape; it is chosen anew when it is asked for.
+void forget_selections(const Shape& shape);
+
 // The path ripgrep prints for a file found from `start` (separators not yet replaced by --path-separator).
 std::string printed_path(const Shape& shape, const Start& start, Position file);
 

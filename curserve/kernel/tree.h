@@ -52,6 +52,7 @@ class Tree : public std::enable_shared_from_this<Tree> {
         uint64_t known;  // files of the first walk that were not read: their content was held already
     };
     virtual Numbers numbers() const = 0;
+    virtual ViewRef latest() const = 0;  // what was published last, without a barrier; null: nothing
     virtual const std::string& root() const = 0;
     // Identity of the root: stat device and inode, and statx mount id. The session compares them with the client's.
     struct Identity {
