@@ -17,13 +17,14 @@ SOURCES := $(shell find curserve shims interpose -name __pycache__ -prune -o \( 
   pyproject.toml meson.build README.md LICENSE
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help build shell test check bench asan fuzz faults fresh wheel clean
+.PHONY: help build shell test check bench load asan fuzz faults fresh wheel clean
 help:
 	@echo 'make build               build curserve into .venv (.venv/bin/curserve)'
 	@echo 'make shell DIR=~/project a shell in DIR where coding agents search through curserve'
 	@echo 'make test [ARGS=…]       build, then run the tests (ARGS goes to pytest)'
 	@echo 'make check               ruff, mypy and the import-direction test'
 	@echo 'make bench               build, then measure against ripgrep'
+	@echo 'make load [ARGS=…]       100 agents on 20 worktrees for ten minutes, half of them with the daemon killed'
 	@echo 'make asan                the tests against a kernel built with address and undefined sanitizers'
 	@echo 'make fuzz [N=…] [SEED=…] compare with ripgrep on N generated searches (20,000)'
 	@echo 'make faults              see that generated searches find faults seeded into a copy of the sources'
@@ -89,6 +90,10 @@ check: build $(VENV)/.check-tools
 bench: build
 	@$(INSTALLED) $(BIN)/python -c 'import runpy, sys; sys.path.append("."); \
 	  runpy.run_module("bench", run_name="__main__", alter_sys=True)' $(ARGS)
+
+load: build
+	@$(INSTALLED) $(BIN)/python -c 'import runpy, sys; sys.path.append("."); \
+	  runpy.run_module("bench.load", run_name="__main__", alter_sys=True)' $(ARGS)
 
 fuzz: build
 	@PYTHONPATH=tests $(INSTALLED) $(BIN)/python tests/fuzzing.py --cases $(or $(N),20000) --seed $(or $(SEED),1) $(ARGS)

@@ -84,6 +84,12 @@ class Box:
                 raise RuntimeError("the daemon does not start: " + self._last_words())
             time.sleep(0.005)
 
+    def wait(self) -> None:
+        """For the end of a daemon that was killed."""
+        if self._process is not None:
+            self._process.wait()
+            self._process = None
+
     def stop(self) -> None:
         """Ends the daemon and waits for it."""
         if self._process is None:

@@ -1,9 +1,9 @@
 """The source trees that are searched, fetched once and kept under build/corpora.
 
-flask 3.0.3 and Django 5.1 are PyPI's source distributions, each committed to a git repository of its own; Linux 6.1 is
-Debian's linux-source-6.1, unpacked without installing it, in an empty git repository (a commit of it would cost more
-than everything else here; the repository keeps ignore files above it out of the picture). Copies that are written to
-live beside them and are made anew each time.
+flask 3.0.3, Django 5.1 and SQLAlchemy 2.0.36 (for load.py only) are PyPI's source distributions, each committed to a
+git repository of its own; Linux 6.1 is Debian's linux-source-6.1, unpacked without installing it, in an empty git
+repository (a commit of it would cost more than everything else here; the repository keeps ignore files above it out
+of the picture). Copies that are written to live beside them and are made anew each time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bench.programs import ROOT
 
 KEPT = ROOT / "build" / "corpora"
 NAMES = ("flask", "django", "linux")
-_SDISTS = {"flask": "flask==3.0.3", "django": "Django==5.1"}
+_SDISTS = {"flask": "flask==3.0.3", "django": "Django==5.1", "sqlalchemy": "SQLAlchemy==2.0.36"}
 _DEBIAN = "linux-source-6.1"
 
 
