@@ -232,8 +232,8 @@ class Workspaces:
             return "caches", chosen.root
         if chosen.done.is_set() and chosen.given_up == "caches":
             chosen.given_up = "index"
-            others = [workspace.tree.pointer for workspace in self.all() if workspace is not chosen]
-            if lib.cs_tree_drop_index(tree, others, len(others)):
+            others = [workspace for workspace in self.all() if workspace is not chosen]  # kept alive by this list
+            if lib.cs_tree_drop_index(tree, [workspace.tree.pointer for workspace in others], len(others)):
                 chosen.unindexed_s = time.monotonic()
                 return "index", chosen.root
         if chosen.done.is_set():
