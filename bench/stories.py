@@ -108,31 +108,55 @@ def changed(stage: Stage, tree: Corpus, counts: tuple[int, ...] = (1, 100, 10_00
 
 
 def restarted(stage: Stage, tree: Corpus) -> Scenario:
-    """From the start of a new daemon to its first answer from memory, the last one having ended in order."""
+    """From the start of a new daemon to its first answer about the whole tree, the last one having ended in order."""
 
     def story(scenario: Scenario) -> None:
         words = draw.of(tree)
+        # A part of the tree is asked for until it is served: a search that is declined costs the real rg little there.
+        part = min((path for path in tree.path.iterdir() if path.is_dir() and path.name[0] != "."), key=_entries)
         with stage.bench() as bench:
             scenario.figures["cold_s"] = bench.box.attach(tree.path)
             bench.box.wait_indexed()
+            cold_bytes = bench.box.resident_bytes()
+            _saved(bench)
+            begun_s = time.monotonic()
             bench.box.stop()
+            scenario.figures["daemon_stop_s"] = time.monotonic() - begun_s
             begun_s = time.monotonic()
             bench.box.start()
             scenario.figures["daemon_start_s"] = time.monotonic() - begun_s
             word = words.rare()
-            while True:
-                _, trace = bench.traced(["-n", word], str(tree.path))
-                took_s = time.monotonic() - begun_s
-                if trace["served"]:
-                    break
-                if took_s > _RESTART_S:
-                    raise ScenarioFailed(f"still declined after {took_s:.0f} s: {trace['reason']}")
-            scenario.figures["served_after_s"] = took_s
+            while not bench.traced(["-n", word], str(part))[1]["served"]:
+                if time.monotonic() - begun_s > _RESTART_S:
+                    raise ScenarioFailed("still declined")
+            _searched(bench, ["-n", word], tree.path)
+            took_s = time.monotonic() - begun_s
+            found = bench.box.control("workspaces")["workspaces"][0]
+            scenario.figures.update(
+                served_after_s=took_s,
+                files_read=int(found["reads"]),
+                snapshot_mb=int(bench.box.control("status")["snapshot"]["bytes"]) / MB,
+                cold_resident_mb=cold_bytes / MB,
+                resident_mb=bench.box.resident_bytes() / MB,
+            )
             bench.compared(["-n", word], str(tree.path))
             if tree.name == "linux":
                 scenario.goals.append(Goal("served after a restart, s", took_s, 1))
 
     return play(Scenario(f"restart-{tree.name}", f"{tree.name}: daemon started again"), story)
+
+
+def _entries(folder: Path) -> int:
+    return sum(1 for _ in folder.rglob("*"))
+
+
+def _saved(bench: Bench) -> None:
+    """Returns when the daemon has nothing left to save. ScenarioFailed."""
+    deadline_s = time.monotonic() + _RESTART_S
+    while int(bench.box.control("status")["snapshot"]["trees"]) == 0:
+        if time.monotonic() > deadline_s:
+            raise ScenarioFailed("no snapshot")
+        time.sleep(0.05)
 
 
 def shared(stage: Stage, tree: Corpus) -> Scenario:

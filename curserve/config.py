@@ -84,6 +84,19 @@ class Daemon:
 
 
 @dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What is kept on disk for the next daemon (snapshot.py). size_bytes: of the folder. dir: another folder than the
+    one in the state folder. every_s: how often a workspace that changes is saved. settled_s: a file that was read
+    sooner than this after it changed is read again by the next daemon."""
+
+    enabled: bool = True
+    size_bytes: int = 8 << 30
+    dir: str = ""
+    every_s: float = 300.0
+    settled_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
 class Trust:
     """sandbox: serve peers in a sandbox the daemon is not in, although that may hide files from them."""
 
@@ -132,6 +145,7 @@ class Config:
     log: Log = Log()
     daemon: Daemon = Daemon()
     limits: Limits = field(default_factory=Limits)
+    snapshot: Snapshot = Snapshot()
     trust: Trust = Trust()
     model: Model = Model()
     agent: Agent = Agent()
@@ -208,6 +222,18 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError("expected a text in quotes")
     return value
+
+
+def _folder(value: Any) -> str:
+    if not isinstance(value, str) or not value.startswith("/"):
+        raise ValueError("expected an absolute path in quotes")
+    return value
+
+
+def _disk_size(value: Any) -> int:
+    if isinstance(value, str) and value.endswith("%"):
+        raise ValueError('expected a size like "8G" or "512M"')
+    return parse_size(value)
 
 
 def _texts(value: Any) -> tuple[str, ...]:
@@ -290,6 +316,11 @@ _KEYS: dict[tuple[str, str], tuple[str, Callable[[Any], Any]]] = {
     },
     ("limits", "waiting"): ("waiting", _count),
     ("limits", "wait_s"): ("wait_s", _number(0, 3600, "seconds from 0 to 3600")),
+    ("snapshot", "enabled"): ("enabled", _bool),
+    ("snapshot", "size"): ("size_bytes", _disk_size),
+    ("snapshot", "dir"): ("dir", _folder),
+    ("snapshot", "every_s"): ("every_s", _number(1, 86400, "seconds from 1 to 86400")),
+    ("snapshot", "settled_s"): ("settled_s", _number(0, 3600, "seconds from 0 to 3600")),
     ("trust", "sandbox"): ("sandbox", _bool),
     ("model", "base_url"): ("base_url", _text),
     ("model", "model"): ("model", _text),

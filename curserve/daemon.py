@@ -42,6 +42,8 @@ _SESSION_THREADS = 16
 _DRAIN_S = 10.0
 _LONG_DRAIN_S = 120.0
 """Of a daemon that is in nobody's way: its successor serves. Longer than a client may pause (kernel/reply.h)."""
+_SAVE_S = 8.0
+"""What the snapshot may take at the end: 1.3 GB of texts that were not written yet take 3 s."""
 _PROGRESS_S = 0.1
 _SWITCH_S = 0.0002
 """How long a thread may keep the GIL while others wait (Python's default of 5 ms is ten answers long)."""
@@ -81,6 +83,7 @@ class Daemon:
         self._idleness = Idleness(None if config.roots.pinned else idle_exit_s, self._request_count)
         self.is_idle = False
         self._drain_s = _DRAIN_S
+        self._is_retired = False
 
     def preload(self, roots: list[str], wait_s: float, is_urgent: Callable[[], bool]) -> None:
         """Attaches what another daemon has attached, and waits for so long at most, or until it is urgent."""
@@ -102,6 +105,7 @@ class Daemon:
         self._sessions.start()
         self._ceiling.start()
         begun()
+        self._workspaces.reattach()
         watch = ConfigWatch(paths.config_file(), self._reconfigure)
         swept_s = time.monotonic()
         while not self._told_to_stop(self._rest_s(swept_s)):
@@ -117,6 +121,10 @@ class Daemon:
         self._ceiling.stop()
         if not self._sessions.stop(self._drain_s):
             _log.warning("some answers did not end within %.0f s", self._drain_s)
+        if not self._is_retired:  # who connects while we save is not kept waiting: the real rg runs at once
+            with contextlib.suppress(OSError):
+                self._listener.shutdown(socket.SHUT_RDWR)
+        self._workspaces.close(_SAVE_S)
 
     def stop(self) -> None:
         """As Controlled.stop."""
@@ -128,6 +136,7 @@ class Daemon:
         """Another daemon serves: end as stop() does, but in no hurry."""
         self._sessions.close()
         self._metrics.close()
+        self._is_retired = True
         self._drain_s = _LONG_DRAIN_S
         self.stop()
 
@@ -144,6 +153,7 @@ class Daemon:
             "shadow": self._shadow.numbers(),
             "savings": self._savings.numbers(),
             "store": self._workspaces.store_numbers(),
+            "snapshot": self._workspaces.snapshot_numbers(),
             "memory": {
                 "resident_bytes": resident_bytes(),
                 "ceiling_bytes": self._memory_bytes,

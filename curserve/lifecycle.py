@@ -26,8 +26,8 @@ from curserve.paths import RuntimePaths
 START_TIMEOUT_S = 30.0
 RESTART_TIMEOUT_S = 60.0
 """The new daemon loads what the running one holds before it takes over (20 s at most)."""
-STOP_TIMEOUT_S = 15.0
-"""The daemon drains for some seconds; beyond this it is killed."""
+STOP_TIMEOUT_S = 30.0
+"""The daemon drains, then saves its snapshot, some seconds each; beyond this it is killed."""
 
 
 class LifecycleError(CurserveError):

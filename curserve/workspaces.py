@@ -6,6 +6,7 @@ request is declined as "loading". Roots may nest: the deepest one that covers al
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -18,6 +19,7 @@ from curserve.config import Config
 from curserve.errors import CurserveError
 from curserve.kernel_door import Handle, KernelError, ffi, lib
 from curserve.rootpolicy import RootPolicy
+from curserve.snapshot import Snapshot
 
 _VCS = (b".git", b".hg", b".jj", b".svn")
 _STATES = ("loading", "live", "stale", "poisoned", "gone")
@@ -45,7 +47,8 @@ class Workspace:
 
     used_s: when it was last seen to have answered (monotonic). busy: it is being loaded or indexed. too_large: why it
     was given up while it loaded. given_up: what it has lost to the ceiling since it was used last. unindexed_s: when it
-    lost its index, or the making of one (monotonic); None: it did not.
+    lost its index, or the making of one (monotonic); None: it did not. saved_*: when it was last saved (monotonic), and
+    which generation (snapshot.py).
     """
 
     root: bytes
@@ -59,6 +62,8 @@ class Workspace:
     used_s: float = 0.0
     requests_seen: int = 0
     busy: bool = True
+    saved_s: float = 0.0
+    saved_generation: int = -1
     done: threading.Event = field(default_factory=threading.Event)
 
     def pulse(self) -> tuple[str, int]:
@@ -115,6 +120,7 @@ class Workspaces:
         self._limit_bytes = limit_bytes(config.limits.memory_bytes)
         self._threads = threads
         self._store = Handle(lib.cs_store_new(), lib.cs_store_free)
+        self._snapshot = Snapshot(self._store, config.snapshot)
         self._watch = Handle(lib.cs_watch_new(), lib.cs_watch_free)
         self._lock = threading.Lock()
         self._by_root: dict[bytes, Workspace] = {}
@@ -122,6 +128,7 @@ class Workspaces:
         self._tried_s: dict[bytes, float] = {}
         self._evicted: set[bytes] = set()
         self._too_large_s: dict[bytes, float] = {}
+        self._awaited: list[bytes] = []
         self._pinned = tuple(os.path.realpath(os.path.expanduser(root)) for root in config.roots.pinned)
 
     def configure(self, policy: RootPolicy, auto: bool) -> None:
@@ -243,6 +250,7 @@ class Workspaces:
             chosen.too_large = f"it needs more than the memory ceiling of {gib:.2f} GiB; raise memory in [limits]"
             self._too_large_s[chosen.root] = time.monotonic()
         lib.cs_tree_cancel(tree)
+        self._snapshot.forget(chosen, _GIVE_UP_S)
         self.drop(chosen)
         if chosen.loader is not None:
             chosen.loader.join(_GIVE_UP_S)
@@ -256,6 +264,7 @@ class Workspaces:
         if workspace is None:
             return False
         lib.cs_tree_cancel(workspace.tree.pointer)
+        self._note_roots()
         return True
 
     def all(self) -> list[Workspace]:
@@ -271,6 +280,17 @@ class Workspaces:
                 self._index_again(workspace)
             if workspace.pulse()[0] == "gone":
                 self.drop(workspace)
+        self._snapshot.look(self.all())
+
+    def reattach(self) -> None:
+        """Attaches what was attached when the last daemon ended, one after the other, in a thread of its own."""
+        self._awaited = self._snapshot.roots()
+        if self._awaited:
+            threading.Thread(target=self._reattach, name="reattach", daemon=True).start()
+
+    def close(self, patience_s: float) -> None:
+        """Keeps on disk what the next daemon can use, for so long at most."""
+        self._snapshot.close(self.all(), patience_s)
 
     def _index_again(self, workspace: Workspace) -> None:
         """What has settled; or everything, where the index had to go and there is room for it and use."""
@@ -303,6 +323,7 @@ class Workspaces:
                 del self._by_root[workspace.root]
                 self._tried_s.pop(workspace.root, None)
                 self._reorder()
+        self._note_roots()
 
     def watches(self) -> int:
         """inotify watches of all workspaces."""
@@ -323,15 +344,37 @@ class Workspaces:
             "index_segments": index.segments,
         }
 
+    def snapshot_numbers(self) -> dict[str, Any]:
+        """What is kept on disk."""
+        return self._snapshot.numbers()
+
+    def _reattach(self) -> None:
+        while self._awaited:
+            root = self._awaited[0]
+            if not self._policy.refuses(root):
+                with contextlib.suppress(RootError):  # it was removed meanwhile
+                    self.attach(root).done.wait()
+            self._awaited = self._awaited[1:]
+        self._note_roots()
+
+    def _note_roots(self) -> None:
+        """The roots for the next daemon: what is attached, and what is still to be attached again."""
+        with self._lock:
+            served = {root for root, w in self._by_root.items() if w.done.is_set() and not w.load_errno}
+        self._snapshot.note_roots(sorted(served | {*self._awaited}))
+
     def _load(self, workspace: Workspace) -> None:
         try:
             workspace.load_errno = lib.cs_tree_load(workspace.tree.pointer, self._threads)
             workspace.used_s = time.monotonic()
             workspace.done.set()
             if workspace.load_errno == 0 and not workspace.too_large:
+                self._note_roots()
                 lib.cs_tree_index(workspace.tree.pointer, self._threads, 0.0, 0, True)
         finally:
             workspace.busy = False
+        if workspace.load_errno == 0 and not workspace.too_large:
+            self._snapshot.soon(workspace)
 
     def _reorder(self) -> None:
         self._deepest_first = tuple(sorted(self._by_root.values(), key=lambda w: len(w.root), reverse=True))

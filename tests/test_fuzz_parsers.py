@@ -56,7 +56,7 @@ def test_any_frame_ignore_file_and_glob(tmp_path: Path) -> None:
     """With address and undefined-behaviour sanitizers."""
     source = Path(__file__).resolve().parent.parent
     kernel = source / "curserve" / "kernel"
-    names = ("content", "decode", "git_index", "ignore", "peer", "reply", "rule_stack")
+    names = ("content", "decode", "git_index", "ignore", "mapped_file", "peer", "reply", "rule_stack")
     parts = [*kernel.glob("glob*.cpp"), *(kernel / f"{name}.cpp" for name in names)]
     program = tmp_path / "parsers"
     flags = ["-std=c++17", "-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-pthread"]

@@ -12,6 +12,7 @@
 #include <string>
 #include <unistd.h>
 
+#include "archive.h"
 #include "crash.h"
 #include "desk.h"
 #include "execute.h"
@@ -24,6 +25,7 @@
 struct cs_store {
     std::shared_ptr<curserve::Store> store;
     std::shared_ptr<curserve::GramIndex> index;  // of all contents, whichever trees hold them
+    std::shared_ptr<curserve::Archive> archive;  // null: nothing outlives the process
 };
 struct cs_watch {
     std::shared_ptr<curserve::Watch> watch;
@@ -32,7 +34,9 @@ struct cs_tree {
     std::shared_ptr<curserve::Site> site;
     std::shared_ptr<curserve::Tree> tree;  // the site's
     std::shared_ptr<curserve::GramIndex> index;
+    std::shared_ptr<curserve::Archive> archive;  // may be null
     curserve::Progress progress;
+    std::atomic<bool> save_cancelled{false};
 };
 struct cs_filter {
     std::shared_ptr<curserve::Filter> filter;
@@ -120,7 +124,7 @@ cs_store* cs_store_new(void) {
     // Loading and indexing run on threads that come and go. With an arena each, what one frees no other one reuses:
     // a further worktree of Django took 7 MB so, and 5 with few arenas.
     ::mallopt(M_ARENA_MAX, 2);
-    return guarded([] { return new cs_store{std::make_shared<Store>(), std::make_shared<GramIndex>()}; });
+    return guarded([] { return new cs_store{std::make_shared<Store>(), std::make_shared<GramIndex>(), nullptr}; });
 }
 void cs_store_free(cs_store* store) { delete store; }
 void cs_store_numbers(const cs_store* store, uint64_t* bytes, uint64_t* contents) {
@@ -133,6 +137,40 @@ void cs_store_index_numbers(const cs_store* store, cs_index_numbers* out) {
     *out = cs_index_numbers{n.segments, n.contents, n.text_bytes, n.index_bytes};
 }
 
+int cs_store_archive(cs_store* store, const char* folder, uint64_t most_bytes, double settled_s) {
+    try {
+        const Archive::Options options{most_bytes, static_cast<int64_t>(settled_s * 1e9)};
+        store->archive = Archive::open(store->store, folder, options, &last_error);
+        return store->archive != nullptr ? 0 : -1;
+    } catch (const std::exception&) {
+        last_error.clear();
+        return -1;
+    }
+}
+void cs_store_tidy(cs_store* store) {
+    if (store->archive != nullptr) store->archive->tidy();
+}
+void cs_store_archive_cancel(cs_store* store) {
+    if (store->archive != nullptr) store->archive->cancel();
+}
+void cs_store_archive_numbers(const cs_store* store, cs_archive_numbers* out) {
+    std::memset(out, 0, sizeof *out);
+    if (store->archive == nullptr) return;
+    try {
+        const Archive::Numbers n = store->archive->numbers();
+        *out = cs_archive_numbers{n.trees, n.contents, n.bytes};
+    } catch (const std::exception&) {
+        // They stay zero.
+    }
+}
+void cs_store_words(const cs_store* store, char* out, size_t size) {
+    try {
+        copy_text(out, size, store->archive != nullptr ? store->archive->take_words() : std::string());
+    } catch (const std::exception&) {
+        copy_text(out, size, std::string());
+    }
+}
+
 cs_watch* cs_watch_new(void) {
     return guarded([] { return new cs_watch{Watch::open()}; });
 }
@@ -141,8 +179,9 @@ void cs_watch_free(cs_watch* watch) { delete watch; }
 cs_tree* cs_tree_open(cs_store* store, cs_watch* watch, const char* root) {
     return guarded([&] {
         auto tree = std::make_unique<cs_tree>();
-        tree->tree = Tree::open(store->store, watch->watch, root);
+        tree->tree = Tree::open(store->store, watch->watch, root, store->archive);
         tree->index = store->index;
+        tree->archive = store->archive;
         tree->site = std::make_shared<Site>();
         tree->site->tree = tree->tree;
         tree->site->index = store->index;
@@ -151,7 +190,9 @@ cs_tree* cs_tree_open(cs_store* store, cs_watch* watch, const char* root) {
 }
 int cs_tree_load(cs_tree* tree, unsigned threads) {
     try {
-        return tree->tree->load(threads, tree->progress);
+        const int error = tree->tree->load(threads, tree->progress);
+        if (error == 0 && tree->archive != nullptr) tree->archive->restore_index(*tree->index);
+        return error;
     } catch (const std::exception&) {
         return ENOMEM;
     }
@@ -189,6 +230,18 @@ int32_t cs_tree_pulse(const cs_tree* tree, uint64_t* requests) {
     *requests = tree->site->requests.load(std::memory_order_relaxed);
     return static_cast<int32_t>(tree->tree->state());
 }
+int cs_tree_save(cs_tree* tree, int idle) {
+    if (tree->archive == nullptr) return 0;
+    try {
+        const char* reason = nullptr;
+        const ViewRef view = tree->tree->barrier(&reason);
+        if (view == nullptr) return EAGAIN;
+        return tree->archive->save(tree->tree->root(), *view, *tree->index, idle != 0, tree->save_cancelled);
+    } catch (const std::exception&) {
+        return ENOMEM;
+    }
+}
+void cs_tree_cancel_save(cs_tree* tree) { tree->save_cancelled = true; }
 void cs_tree_cancel(cs_tree* tree) { tree->progress.cancel = true; }
 void cs_tree_resume(cs_tree* tree) { tree->progress.cancel = false; }
 int cs_trees_holdings(cs_tree* const* trees, size_t count, cs_holding* out) {

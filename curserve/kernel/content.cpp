@@ -1,8 +1,8 @@
 // content.cpp: the store of file texts, and the reading of files.
 //
 // A shard per low bits of the hash, each a multimap hash -> (Content, weak). Contents die with their last View: the
-// deleter takes them out of their shard by address. The hash is keyed per process, so nobody can prepare collisions;
-// a hit compares bytes all the same.
+// deleter takes them out of their shard by address. The hash is keyed, by a key of the process's own or one that lies in
+// the archive, so nobody can prepare collisions; a hit compares bytes all the same.
 #include "content.h"
 
 #include <fcntl.h>
@@ -18,6 +18,7 @@
 #include <unordered_map>
 
 #include "decode.h"
+#include "mapped_file.h"
 
 namespace curserve {
 namespace {
@@ -25,50 +26,15 @@ namespace {
 constexpr size_t kShards = 64;
 constexpr size_t kFirstRead = 256 * 1024;  // bytes of the first read(2): nearly every source file fits
 
-struct Hash128 {
-    uint64_t low, high;
-};
-
-// Multiplies to 128 bits and folds: the mixing step of the wyhash family.
-uint64_t fold(uint64_t a, uint64_t b) {
-    const unsigned __int128 product = static_cast<unsigned __int128>(a) * b;
-    return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
-}
-
-uint64_t word(const uint8_t* p) {
-    uint64_t v;
-    std::memcpy(&v, p, sizeof v);
-    return v;
-}
-
-// Two independent 64-bit lanes over the same bytes; 16 bytes a step. Not cryptographic: only spreads.
-Hash128 hash_bytes(const uint8_t* p, size_t size, uint64_t seed, const uint64_t key[4]) {
-    uint64_t a = seed ^ key[0], b = seed ^ key[1];
-    size_t left = size;
-    while (left >= 16) {
-        const uint64_t x = word(p), y = word(p + 8);
-        a = fold(a ^ x ^ key[2], y ^ key[0] ^ 0x9e3779b97f4a7c15ull) + x;
-        b = fold(b ^ y ^ key[3], x ^ key[1] ^ 0xd1b54a32d192ed03ull) + y;
-        p += 16;
-        left -= 16;
-    }
-    uint8_t tail[16] = {0};
-    if (left != 0) std::memcpy(tail, p, left);
-    const uint64_t x = word(tail), y = word(tail + 8);
-    a = fold(a ^ x ^ key[2], y ^ key[0] ^ size);
-    b = fold(b ^ y ^ key[3], x ^ key[1] ^ (size * 0x2545f4914f6cdd1dull + 1));
-    return {fold(a ^ key[3], b | 1), fold(b ^ key[2], a | 1)};
-}
-
 bool all_ascii(const uint8_t* p, size_t size) {
     uint64_t seen = 0;
     size_t at = 0;
     while (at + 4096 <= size) {  // a block at a time: vectorised inside, left early outside
-        for (size_t i = 0; i < 4096; i += 8) seen |= word(p + at + i);
+        for (size_t i = 0; i < 4096; i += 8) seen |= hash_word(p + at + i);
         if ((seen & 0x8080808080808080ull) != 0) return false;
         at += 4096;
     }
-    for (; at + 8 <= size; at += 8) seen |= word(p + at);
+    for (; at + 8 <= size; at += 8) seen |= hash_word(p + at);
     for (; at < size; at++) seen |= p[at];
     return (seen & 0x8080808080808080ull) == 0;
 }
@@ -88,8 +54,14 @@ bool same(const Content& a, const Content& b) {
            (a.data.empty() || std::memcmp(a.data.data(), b.data.data(), a.data.size()) == 0);
 }
 
+Hash128 hash_of(const Content& content, const HashKey& key) {
+    const uint64_t seed =
+        content.file_size_bytes * 8 + static_cast<uint64_t>(content.coding) * 2 + (content.whole ? 1 : 0);
+    return hash_bytes(content.data.data(), content.data.size(), seed, key);
+}
+
 struct SpreadId {
-    size_t operator()(const ObjectId& id) const { return static_cast<size_t>(word(id.bytes)); }
+    size_t operator()(const ObjectId& id) const { return static_cast<size_t>(hash_word(id.bytes)); }
 };
 
 }  // namespace
@@ -109,15 +81,15 @@ struct Store::State {
     };
     std::array<Shard, kShards> shards;
     std::atomic<uint64_t> bytes{0}, contents{0};
-    uint64_t key[4];
+    HashKey key{};                  // fixed before the first content comes
     std::mutex objects_mutex;       // taken alone
     std::unordered_map<ObjectId, std::weak_ptr<const Content>, SpreadId> objects;  // under it
 
     void forget(const Content* content) {
-        Shard& shard = shards[content->hash[1] % kShards];
+        Shard& shard = shards[content->hash.high % kShards];
         {
             std::lock_guard<std::mutex> lock(shard.mutex);
-            const auto range = shard.entries.equal_range(content->hash[0]);
+            const auto range = shard.entries.equal_range(content->hash.low);
             for (auto it = range.first; it != range.second; ++it) {
                 if (it->second.content == content) {
                     shard.entries.erase(it);
@@ -135,6 +107,7 @@ struct Store::State {
         }
         bytes.fetch_sub(content->data.size(), std::memory_order_relaxed);
         contents.fetch_sub(1, std::memory_order_relaxed);
+        if (content->data.file() != nullptr) content->data.file()->release(content->data.data(), content->data.size());
         delete content;
     }
 };
@@ -145,6 +118,11 @@ Store::Store() : state_(std::make_shared<State>()) {
 }
 
 Store::~Store() = default;
+
+const HashKey& Store::key() const { return state_->key; }
+void Store::set_key(const HashKey& key) {
+    if (contents() == 0) state_->key = key;
+}
 
 uint64_t Store::bytes() const { return state_->bytes.load(std::memory_order_relaxed); }
 uint64_t Store::contents() const { return state_->contents.load(std::memory_order_relaxed); }
@@ -157,6 +135,11 @@ void Store::learn(const ObjectId& id, const ContentRef& content) {
     if (!held.expired()) return;
     held = content;
     content->object = id;
+}
+
+ObjectId Store::object_of(const Content& content) const {
+    std::lock_guard<std::mutex> lock(state_->objects_mutex);
+    return content.object;
 }
 
 ContentRef Store::known(const ObjectId& id, uint64_t file_size_bytes) const {
@@ -177,15 +160,15 @@ ContentRef Store::put(std::vector<uint8_t> raw, bool keep_whole, uint64_t file_s
     fresh->file_size_bytes = beginning ? file_size_bytes : raw.size();
     fresh->whole = !beginning;
     const Mark mark = byte_order_mark(raw.data(), raw.size());
+    std::vector<uint8_t> data;
     if (mark == Mark::kUtf16Little || mark == Mark::kUtf16Big) {
         fresh->coding = Coding::kUtf16;
-        fresh->data = transcode_utf16(raw, mark == Mark::kUtf16Big);
+        data = transcode_utf16(raw, mark == Mark::kUtf16Big);
         raw = std::vector<uint8_t>();
     } else {
         fresh->coding = mark == Mark::kUtf8 ? Coding::kUtf8Bom : Coding::kRaw;
-        fresh->data = std::move(raw);
+        data = std::move(raw);
     }
-    std::vector<uint8_t>& data = fresh->data;
     if (!data.empty()) {
         const void* nul = std::memchr(data.data(), 0, data.size());
         if (nul != nullptr) fresh->first_nul = static_cast<const uint8_t*>(nul) - data.data();
@@ -196,28 +179,39 @@ ContentRef Store::put(std::vector<uint8_t> raw, bool keep_whole, uint64_t file_s
         fresh->whole = false;
     }
     fresh->ascii = all_ascii(data.data(), data.size());
-    State* state = state_.get();
-    const uint64_t seed = fresh->file_size_bytes * 8 + static_cast<uint64_t>(fresh->coding) * 2 + (fresh->whole ? 1 : 0);
-    const Hash128 hash = hash_bytes(data.data(), data.size(), seed, state->key);
-    fresh->hash[0] = hash.low;
-    fresh->hash[1] = hash.high;
+    fresh->data = std::move(data);
+    fresh->hash = hash_of(*fresh, state_->key);
     if (keep_whole) return ContentRef(std::move(fresh));
+    return enter(std::move(fresh));
+}
 
-    State::Shard& shard = state->shards[hash.high % kShards];
+ContentRef Store::restore(std::unique_ptr<Content> claimed) {
+    if (hash_of(*claimed, state_->key) != claimed->hash) return nullptr;
+    const ObjectId id = claimed->object;
+    claimed->object = ObjectId();
+    ContentRef content = enter(std::move(claimed));
+    learn(id, content);
+    return content;
+}
+
+ContentRef Store::enter(std::unique_ptr<Content> fresh) {
+    State* state = state_.get();
+    State::Shard& shard = state->shards[fresh->hash.high % kShards];
     std::vector<ContentRef> looked_at;  // released after the lock: letting go of the last reference locks the shard
     std::lock_guard<std::mutex> lock(shard.mutex);
-    const auto range = shard.entries.equal_range(hash.low);
+    const auto range = shard.entries.equal_range(fresh->hash.low);
     for (auto it = range.first; it != range.second; ++it) {
         ContentRef held = it->second.ref.lock();
         if (held == nullptr) continue;  // dying: its deleter waits for our lock
-        if (held->hash[1] == hash.high && same(*held, *fresh)) return held;
+        if (held->hash == fresh->hash && same(*held, *fresh)) return held;
         looked_at.push_back(std::move(held));
     }
+    const uint64_t low = fresh->hash.low;
     const Content* content = fresh.get();
     ContentRef ref(fresh.release(), [kept = state_](const Content* dead) { kept->forget(dead); });
     state->bytes.fetch_add(content->data.size(), std::memory_order_relaxed);
     state->contents.fetch_add(1, std::memory_order_relaxed);
-    shard.entries.emplace(hash.low, State::Entry{content, ref});
+    shard.entries.emplace(low, State::Entry{content, ref});
     return ref;
 }
 

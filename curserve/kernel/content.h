@@ -12,6 +12,9 @@
 #include <string>
 #include <vector>
 
+#include "hash.h"
+#include "table.h"
+
 namespace curserve {
 
 constexpr int64_t kNoNul = -1;
@@ -52,13 +55,13 @@ struct ObjectId {
 };
 
 struct Content {
-    std::vector<uint8_t> data;      // bytes held
+    Table<uint8_t> data;            // bytes held
     uint64_t file_size_bytes = 0;   // of the file itself
     int64_t first_nul = kNoNul;     // offset in data
     Coding coding = Coding::kRaw;
     bool ascii = false;             // all of data < 0x80
     bool whole = true;              // data is everything (false: a large binary file, held up to and with its first NUL)
-    uint64_t hash[2] = {0, 0};
+    Hash128 hash;
     mutable IndexPlace index_place;
     mutable ObjectId object;        // of the whole file, once it was learned; under the store's lock
 };
@@ -72,8 +75,15 @@ class Store {
     // (kWholeBinaryMax); pass keep_whole to have all of the bytes, which are then not entered into the store.
     // file_size_bytes: of the file when `raw` is only its beginning (see read_text); kAsRaw: raw is all of it.
     ContentRef put(std::vector<uint8_t> raw, bool keep_whole = false, uint64_t file_size_bytes = kAsRaw);
+    // Takes what the archive says of a content whose bytes are mapped: its facts, its hash. Gives the one Content with
+    // them; null where the bytes are not those of the hash.
+    ContentRef restore(std::unique_ptr<Content> claimed);
+    // What hashes are keyed with: random, unless it was set while the store was empty.
+    const HashKey& key() const;
+    void set_key(const HashKey& key);
     // From now on `known` gives this content for the id. Only on proof, and of files that are this user's.
     void learn(const ObjectId& id, const ContentRef& content);
+    ObjectId object_of(const Content& content) const;
     // The content of a file of so many bytes with this id, if one is held; null: read the file.
     ContentRef known(const ObjectId& id, uint64_t file_size_bytes) const;
     uint64_t bytes() const;     // text held, each content once
@@ -83,6 +93,7 @@ class Store {
 
   private:
     struct State;                   // outlives the Store as long as a Content does
+    ContentRef enter(std::unique_ptr<Content> fresh);
     std::shared_ptr<State> state_;
 };
 

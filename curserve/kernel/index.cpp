@@ -37,9 +37,9 @@ void each_bit(const Bits& bits, Visit visit) {
 // ---- one segment
 
 uint64_t Segment::index_bytes() const {
-    return lists_.capacity() + 4 * (keys_.capacity() + offsets_.capacity() + directory_.capacity() +
-                                    first_block.capacity() + block_start.capacity() + size_bytes.capacity()) +
-           8 * binary.capacity() + held.capacity() * sizeof held[0];
+    return lists_.size() + 4 * (keys_.size() + offsets_.size() + directory_.size() + first_block.size() +
+                                block_start.size() + size_bytes.size()) +
+           8 * binary.size() + held.capacity() * sizeof held[0];
 }
 
 Segment::List Segment::find_list(GramKey key) const {

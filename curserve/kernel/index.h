@@ -16,6 +16,7 @@
 
 #include "content.h"
 #include "gram_query.h"
+#include "table.h"
 #include "view.h"
 
 namespace curserve {
@@ -27,10 +28,10 @@ class Segment {
 
     uint32_t serial = 0;                 // unique in the process, from 1
     uint32_t blocks = 0, contents = 0;
-    std::vector<uint32_t> first_block;   // contents + 1; a content's blocks are consecutive
-    std::vector<uint32_t> block_start;   // of each block, in bytes from its content's start
-    std::vector<uint32_t> size_bytes;    // of each content; kAskSearcher: not plain
-    Bits binary;                         // the contents that hold a NUL: indexed up to the first one only
+    Table<uint32_t> first_block;         // contents + 1; a content's blocks are consecutive
+    Table<uint32_t> block_start;         // of each block, in bytes from its content's start
+    Table<uint32_t> size_bytes;          // of each content; kAskSearcher: not plain
+    Table<uint64_t> binary;              // Bits: the contents that hold a NUL: indexed up to the first one only
     std::vector<std::weak_ptr<const Content>> held;
     uint64_t text_bytes = 0;
 
@@ -43,6 +44,7 @@ class Segment {
 
   private:
     friend class SegmentBuilder;
+    friend class SegmentFile;            // archive.cpp: keeps a segment on disk
     struct List {
         const uint8_t* data = nullptr;
         uint32_t size_bytes = 0;         // 0: no block holds the gram
@@ -57,9 +59,9 @@ class Segment {
 
     // Posting lists of keys_[i]: lists_[offsets_[i], offsets_[i + 1]). keys_ ascend; those whose high part (key >>
     // shift_) is h are at [directory_[h], directory_[h + 1]).
-    std::vector<GramKey> keys_;
-    std::vector<uint32_t> offsets_, directory_;
-    std::vector<uint8_t> lists_;
+    Table<GramKey> keys_;
+    Table<uint32_t> offsets_, directory_;
+    Table<uint8_t> lists_;
     unsigned shift_ = 24;
 };
 using SegmentRef = std::shared_ptr<const Segment>;
@@ -153,6 +155,10 @@ class GramIndex {
     // texts are scanned from then on, until update() indexes them again. Bytes given up; 0 also while a build is at work.
     uint64_t drop(const View& view, const std::vector<ViewRef>& others);
 
+    // Takes a segment that was made before, in place of another or none. Its contents learn their place, unless they
+    // have one in a segment that stays. `made` has no serial yet.
+    void adopt(std::shared_ptr<Segment> made, const SegmentRef& replaced);
+
     struct Numbers {
         uint64_t segments, contents, text_bytes, index_bytes;
     };
@@ -168,6 +174,7 @@ class GramIndex {
 
     const Options options_;
     std::mutex building_;
+    std::mutex publishing_;              // from the look at one snapshot to its successor; after building_
     SnapshotRef snapshot_;               // by std::atomic_load and _store
 };
 

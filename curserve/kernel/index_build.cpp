@@ -3,7 +3,7 @@
 // Per block: the distinct grams, by a bitmap of all keys (its hot part is 32 KiB). Per gram: a list of differences,
 // grown in chunks of 32 bytes from one pool, so that a build needs little more memory than the index it makes. Lists that
 // would be longer than a bit per block become that. Threads make whole segments; they yield to searches by their nice
-// value.
+// value. Segments outlive the process (archive.h): what changes their meaning must raise ArchiveHead::kFormat.
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -35,7 +35,7 @@ class SegmentBuilder {
         const bool binary = content->first_nul != kNoNul;
         const size_t size = binary ? static_cast<size_t>(content->first_nul) : content->data.size();
         const bool folds = !content->ascii && folds_beyond_ascii(data, size);
-        segment_->first_block.push_back(segment_->blocks);
+        first_block_.push_back(segment_->blocks);
         // Blocks of about equal size: a short last one would cost as many postings as a full one.
         const size_t pieces = std::max<size_t>(1, (size + block_bytes_ / 2) / block_bytes_);
         const size_t step = std::max<size_t>(1, size / pieces);
@@ -51,9 +51,9 @@ class SegmentBuilder {
             at = end;
         }
         const uint32_t number = segment_->contents++;
-        if (number % 64 == 0) segment_->binary.push_back(0);
-        if (binary) segment_->binary.back() |= uint64_t{1} << (number % 64);
-        segment_->size_bytes.push_back(plain ? static_cast<uint32_t>(size) : Segment::kAskSearcher);
+        if (number % 64 == 0) binary_.push_back(0);
+        if (binary) binary_.back() |= uint64_t{1} << (number % 64);
+        size_bytes_.push_back(plain ? static_cast<uint32_t>(size) : Segment::kAskSearcher);
         segment_->held.push_back(content);
         segment_->text_bytes += content->data.size();
     }
@@ -63,38 +63,47 @@ class SegmentBuilder {
     std::shared_ptr<Segment> finish(uint32_t serial) {
         Segment& segment = *segment_;
         segment.serial = serial;
-        segment.first_block.push_back(segment.blocks);
+        first_block_.push_back(segment.blocks);
         std::sort(keys_.begin(), keys_.end());
         const uint32_t dense_bytes = (segment.blocks + 7) / 8;
         size_t total = 0;
         for (const GramKey key : keys_) total += std::min(lists_of_[key].size_bytes, dense_bytes);
-        segment.lists_.reserve(total);
-        segment.offsets_.reserve(keys_.size() + 1);
+        std::vector<uint8_t> lists;
+        lists.reserve(total);
+        std::vector<uint32_t> offsets, directory;
+        offsets.reserve(keys_.size() + 1);
         for (const GramKey key : keys_) {
             List& list = lists_of_[key];
-            segment.offsets_.push_back(static_cast<uint32_t>(segment.lists_.size()));
-            put(list, dense_bytes);
+            offsets.push_back(static_cast<uint32_t>(lists.size()));
+            put(list, dense_bytes, &lists);
             list = List{0, 0, 0, 0};
         }
-        segment.offsets_.push_back(static_cast<uint32_t>(segment.lists_.size()));
-        segment.keys_.assign(keys_.begin(), keys_.end());
+        offsets.push_back(static_cast<uint32_t>(lists.size()));
         segment.shift_ = 24;
         while (segment.shift_ > 0 && (kGramKeys >> segment.shift_) < keys_.size() / 8) --segment.shift_;
         const uint32_t parts = kGramKeys >> segment.shift_;
-        segment.directory_.resize(parts + 1);
+        directory.resize(parts + 1);
         uint32_t at = 0;
         for (uint32_t high = 0; high < parts; ++high) {
-            segment.directory_[high] = at;
+            directory[high] = at;
             while (at < keys_.size() && (keys_[at] >> segment.shift_) == high) ++at;
         }
-        segment.directory_[parts] = at;
-        segment.first_block.shrink_to_fit();
-        segment.block_start.shrink_to_fit();
-        segment.size_bytes.shrink_to_fit();
-        segment.binary.shrink_to_fit();
+        directory[parts] = at;
+        segment.keys_ = std::vector<GramKey>(keys_);  // a copy is as large as need be
+        segment.offsets_ = std::move(offsets);
+        segment.directory_ = std::move(directory);
+        segment.lists_ = std::move(lists);
+        segment.first_block = std::vector<uint32_t>(first_block_);
+        segment.block_start = std::vector<uint32_t>(block_start_);
+        segment.size_bytes = std::vector<uint32_t>(size_bytes_);
+        segment.binary = std::vector<uint64_t>(binary_);
         segment.held.shrink_to_fit();
         keys_.clear();
         pool_.clear();
+        first_block_.clear();
+        block_start_.clear();
+        size_bytes_.clear();
+        binary_.clear();
         std::shared_ptr<Segment> made = std::move(segment_);
         segment_ = std::make_shared<Segment>();
         return made;
@@ -134,7 +143,7 @@ class SegmentBuilder {
 
     void add_block(const uint8_t* text, size_t size, size_t start, bool folds) {
         const uint32_t block = segment_->blocks++;
-        segment_->block_start.push_back(static_cast<uint32_t>(start));
+        block_start_.push_back(static_cast<uint32_t>(start));
         fresh_.resize(std::max(fresh_.size(), size + 1));
         size_t found = distinct(text, size, fresh_.data());
         if (folds) {
@@ -211,8 +220,8 @@ class SegmentBuilder {
         }
     }
 
-    void put(const List& list, uint32_t dense_bytes) {
-        std::vector<uint8_t>& out = segment_->lists_;
+    void put(const List& list, uint32_t dense_bytes, std::vector<uint8_t>* to) {
+        std::vector<uint8_t>& out = *to;
         if (list.size_bytes < dense_bytes) {
             each_byte(list, [&](uint8_t byte) { out.push_back(byte); });
             return;
@@ -234,6 +243,8 @@ class SegmentBuilder {
 
     const size_t block_bytes_;
     std::shared_ptr<Segment> segment_ = std::make_shared<Segment>();
+    std::vector<uint32_t> first_block_, block_start_, size_bytes_;  // the segment's
+    std::vector<uint64_t> binary_;    // the segment's
     Array<uint64_t> seen_;            // a bit per key; all clear between blocks, but for kNoGram's
     Array<List> lists_of_;            // by key
     std::vector<GramKey> keys_;       // that have a list
@@ -362,6 +373,7 @@ void GramIndex::build(std::vector<ContentRef> contents, const std::vector<Segmen
     for (size_t i = 0; i < helpers; ++i) workers.emplace_back(work);
     for (std::thread& worker : workers) worker.join();
     if (failed.load() || cancel.load()) return;
+    std::lock_guard<std::mutex> lock(publishing_);
     auto after = std::make_shared<Snapshot>();
     for (const SegmentRef& segment : snapshot()->segments) {
         if (std::find(replaced.begin(), replaced.end(), segment) == replaced.end()) after->segments.push_back(segment);
@@ -373,6 +385,24 @@ void GramIndex::build(std::vector<ContentRef> contents, const std::vector<Segmen
             contents[i]->index_place.store(static_cast<uint64_t>(made[batch]->serial) << 32 | number);
         }
     }
+    std::atomic_store(&snapshot_, SnapshotRef(std::move(after)));
+}
+
+void GramIndex::adopt(std::shared_ptr<Segment> made, const SegmentRef& replaced) {
+    std::lock_guard<std::mutex> lock(publishing_);
+    made->serial = next_serial.fetch_add(1);
+    auto after = std::make_shared<Snapshot>();
+    for (const SegmentRef& segment : snapshot()->segments) {
+        if (segment != replaced) after->segments.push_back(segment);
+    }
+    for (uint32_t number = 0; number < made->contents; ++number) {
+        const ContentRef content = made->held[number].lock();
+        if (content == nullptr) continue;
+        const auto serial = static_cast<uint32_t>(content->index_place.load() >> 32);
+        if (after->slot_of(serial) < after->segments.size()) continue;
+        content->index_place.store(static_cast<uint64_t>(made->serial) << 32 | number);
+    }
+    after->segments.push_back(std::move(made));
     std::atomic_store(&snapshot_, SnapshotRef(std::move(after)));
 }
 

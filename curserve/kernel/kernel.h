@@ -58,6 +58,18 @@ typedef struct cs_index_numbers {
     uint64_t segments, contents, text_bytes, index_bytes;
 } cs_index_numbers;
 void cs_store_index_numbers(const cs_store *store, cs_index_numbers *out);
+/* From now on what is held can be kept in a folder, which is this user's alone, and what was kept there is taken up by
+ * trees opened later. To be called before the first of them. most_bytes: of all files there. settled_s: how long after a
+ * file's last change it must have been read for its stat to vouch for it (archive.h). 0, or -1 and cs_error(). */
+int cs_store_archive(cs_store *store, const char *folder, uint64_t most_bytes, double settled_s);
+void cs_store_tidy(cs_store *store);                 /* throws out of it what is not needed; blocks */
+void cs_store_archive_cancel(cs_store *store);       /* no cs_tree_save goes on or begins */
+typedef struct cs_archive_numbers {
+    uint64_t trees, contents, bytes;
+} cs_archive_numbers;
+void cs_store_archive_numbers(const cs_store *store, cs_archive_numbers *out);
+/* Lines for the log since the last call, NUL-terminated, cut at size. */
+void cs_store_words(const cs_store *store, char *out, size_t size);
 cs_watch *cs_watch_new(void);
 void cs_watch_free(cs_watch *watch);
 
@@ -73,6 +85,10 @@ void cs_room_limit(uint64_t most_bytes);
 uint32_t cs_room_waiting(void);                      /* threads that wait now */
 /* The state (as below) and requests so far, at once. */
 int32_t cs_tree_pulse(const cs_tree *tree, uint64_t *requests);
+/* Keeps the tree, its texts and their index on disk. Blocks; idle: with the lowest priorities. 0, or an errno (EAGAIN:
+ * the tree is not live). Nothing where there is no archive. */
+int cs_tree_save(cs_tree *tree, int idle);
+void cs_tree_cancel_save(cs_tree *tree);             /* makes a running one return soon, and later ones at once */
 void cs_tree_cancel(cs_tree *tree);                  /* makes a running load or cs_tree_index return soon */
 void cs_tree_resume(cs_tree *tree);                  /* after a cancel that has taken effect */
 typedef struct cs_holding {             /* see holdings.h */

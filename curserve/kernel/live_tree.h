@@ -13,6 +13,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "archive.h"
 #include "git_index.h"
 #include "node.h"
 #include "tree.h"
@@ -23,7 +24,8 @@ namespace curserve {
 
 class LiveTree final : public Tree {
   public:
-    LiveTree(std::shared_ptr<Store> store, std::shared_ptr<Watch> watch, const std::string& root);
+    LiveTree(std::shared_ptr<Store> store, std::shared_ptr<Watch> watch, const std::string& root,
+             std::shared_ptr<Archive> archive);
     ~LiveTree() override;
     int load(unsigned threads, Progress& progress) override;
     ViewRef barrier(const char** reason) override;
@@ -78,6 +80,7 @@ class LiveTree final : public Tree {
         std::atomic<bool> overrun{false};
         uint64_t largest_file = kLargestFile;
         const GitIndex* git = nullptr;  // of the first walk: what is proven by it need not be read
+        const SavedTree* saved = nullptr;  // of the first walk: nor what has the stat it had when it was saved
         std::mutex mutex;
         std::unordered_set<uint64_t> linked;  // under mutex: inodes of new files with more than one link
         std::vector<Node*> again;  // under mutex: what was no longer there, or no longer what it was
@@ -117,9 +120,15 @@ class LiveTree final : public Tree {
     void settle(Node* node, uint8_t set, uint8_t clear);
 
     // loader.cpp
-    void walk_directory(Walking& walking, Node* dir);
-    void read_files(Walking& walking, const std::string& path, const std::vector<Node*>& files);
-    void read_one(Walking& walking, int dir_fd, Node* file);
+    struct Wanted {  // a file to be read, and what was saved of that name (SavedTree::kNowhere: nothing)
+        Node* node;
+        uint32_t saved;
+    };
+    void walk_directory(Walking& walking, Node* dir, uint32_t saved = SavedTree::kNowhere);
+    void read_files(Walking& walking, const std::string& path, const std::vector<Wanted>& files);
+    void read_one(Walking& walking, int dir_fd, const Wanted& wanted);
+    int64_t seasoned_ns() const { return archive_ != nullptr ? archive_->seasoned_ns() : 0; }
+    bool take_saved(Walking& walking, int dir_fd, const Wanted& wanted, int64_t begun);
     bool take_known(Walking& walking, int dir_fd, Node* file, int64_t begun);
     void learn(Walking& walking, const Node* file, const struct stat& st);
     void note_read(Walking& walking, Node* file, int64_t begun, uint64_t held_bytes);
@@ -133,6 +142,7 @@ class LiveTree final : public Tree {
 
     const std::shared_ptr<Store> store_;
     const std::shared_ptr<Watch> watch_;
+    const std::shared_ptr<Archive> archive_;  // may be null
     const std::string root_;
     Identity identity_{0, 0, 0};
     Descriptor root_fd_, mountinfo_fd_;

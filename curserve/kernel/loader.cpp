@@ -48,7 +48,7 @@ int LiveTree::watch_directory(Node* dir, int fd) {
     return 0;
 }
 
-void LiveTree::walk_directory(Walking& walking, Node* dir) {
+void LiveTree::walk_directory(Walking& walking, Node* dir, uint32_t saved) {
     if (closing_.load() || walking.overrun.load() || state_.load() == TreeState::kPoisoned) return;
     if (walking.progress != nullptr && walking.progress->cancel.load()) return;
     const std::string path = path_of(dir);
@@ -94,6 +94,7 @@ void LiveTree::walk_directory(Walking& walking, Node* dir) {
         walking.overrun.store(true);
         return;
     }
+    std::sort(names.begin(), names.end(), [](const Listed& a, const Listed& b) { return a.name < b.name; });
     bool rules = false;
     for (const Listed& listed : names) rules = rules || decides_rules(listed.name);
     if (walking.git != nullptr) {  // before any file here is read, and before a folder below is walked
@@ -118,8 +119,13 @@ void LiveTree::walk_directory(Walking& walking, Node* dir) {
     switches.hidden = true;
     const std::string absolute = absolute_of(dir);
     const std::string prefix = absolute == "/" ? absolute : absolute + "/";
-    std::vector<Node*> files, directories;
+    std::vector<Wanted> files, directories;
+    // What was saved of this directory, name by name beside the listing: both are sorted by bytes.
+    uint32_t old = saved == SavedTree::kNowhere ? 0 : saved + 1;
+    const uint32_t old_end = saved == SavedTree::kNowhere ? 0 : walking.saved->at(saved).end;
     for (const Listed& listed : names) {
+        while (old < old_end && walking.saved->name(old) < listed.name) old = walking.saved->at(old).end;
+        const uint32_t was = old < old_end && walking.saved->name(old) == listed.name ? old : SavedTree::kNowhere;
         Kind kind = kind_of_type(listed.type);
         struct stat st;
         bool known = false;
@@ -149,51 +155,53 @@ void LiveTree::walk_directory(Walking& walking, Node* dir) {
                 by_inode_[node->facts.dev][node->facts.ino] = node;
             }
             if (kind == Kind::kDirectory) {
-                if (known && listed.name != ".git" && !ignored(true)) directories.push_back(node);
+                if (known && listed.name != ".git" && !ignored(true)) directories.push_back({node, was});
                 continue;
             }
             if (!want || !known) continue;
             node->want = true;
-            files.push_back(node);
+            files.push_back({node, was});
             continue;
         }
         Node* node = add_child(dir, listed.name, kind);
         node->want = true;
-        files.push_back(node);
+        files.push_back({node, was});
     }
     if (walking.progress != nullptr) {
         walking.progress->directories.fetch_add(1, std::memory_order_relaxed);
         walking.progress->total_files.fetch_add(files.size(), std::memory_order_relaxed);
     }
-    for (Node* child : directories) {
-        walking.gang.add([this, &walking, child] { walk_directory(walking, child); });
+    for (const Wanted& child : directories) {
+        walking.gang.add([this, &walking, child] { walk_directory(walking, child.node, child.saved); });
     }
     for (size_t at = kBatch; at < files.size(); at += kBatch) {
-        std::vector<Node*> batch(files.begin() + static_cast<std::ptrdiff_t>(at),
-                                 files.begin() + static_cast<std::ptrdiff_t>(std::min(at + kBatch, files.size())));
+        std::vector<Wanted> batch(files.begin() + static_cast<std::ptrdiff_t>(at),
+                                  files.begin() + static_cast<std::ptrdiff_t>(std::min(at + kBatch, files.size())));
         walking.gang.add([this, &walking, path, batch] { read_files(walking, path, batch); });
     }
     for (size_t at = 0; at < std::min(kBatch, files.size()); at++) read_one(walking, fd.get(), files[at]);
 }
 
-void LiveTree::read_files(Walking& walking, const std::string& path, const std::vector<Node*>& files) {
+void LiveTree::read_files(Walking& walking, const std::string& path, const std::vector<Wanted>& files) {
     const int opened = open_directory(root_fd_.get(), path);
     if (opened < 0) {
-        for (Node* file : files) {
-            file->facts.content = nullptr;
-            file->facts.error = -opened;
-        }
         std::lock_guard<std::mutex> lock(walking.mutex);
-        walking.again.insert(walking.again.end(), files.begin(), files.end());
+        for (const Wanted& file : files) {
+            file.node->facts.content = nullptr;
+            file.node->facts.error = -opened;
+            walking.again.push_back(file.node);
+        }
         return;
     }
     const Descriptor fd(opened);
-    for (Node* file : files) read_one(walking, fd.get(), file);
+    for (const Wanted& file : files) read_one(walking, fd.get(), file);
 }
 
-void LiveTree::read_one(Walking& walking, int dir_fd, Node* file) {
+void LiveTree::read_one(Walking& walking, int dir_fd, const Wanted& wanted) {
     if (closing_.load() || (walking.progress != nullptr && walking.progress->cancel.load())) return;
+    Node* const file = wanted.node;
     const int64_t begun = now_ns();
+    if (wanted.saved != SavedTree::kNowhere && take_saved(walking, dir_fd, wanted, begun)) return;
     if (walking.git != nullptr && take_known(walking, dir_fd, file, begun)) return;
     static thread_local std::vector<uint8_t> bytes;
     struct stat st;
@@ -232,6 +240,34 @@ void LiveTree::read_one(Walking& walking, int dir_fd, Node* file) {
     if (walking.git != nullptr && error == 0 && !file->racy) learn(walking, file, st);
 }
 
+// A file that has the very stat it had when it was saved, and a content that is still there: it is not read.
+bool LiveTree::take_saved(Walking& walking, int dir_fd, const Wanted& wanted, int64_t begun) {
+    const SavedTree::Entry& was = walking.saved->at(wanted.saved);
+    if (was.content == SavedTree::kNoContent) return false;
+    Node* const file = wanted.node;
+    struct stat st;
+    if (::fstatat(dir_fd, file->name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode)) return false;
+    Facts facts;
+    facts.size_bytes = was.size_bytes;
+    facts.dev = was.dev;
+    facts.ino = was.ino;
+    facts.mtime_ns = was.mtime_ns;
+    facts.ctime_ns = was.ctime_ns;
+    facts.mode = was.mode;
+    facts.nlink = was.nlink;
+    // Another's file: whether we may read it now (we may be in other groups than then).
+    if (st.st_uid != ::geteuid() && ::faccessat(dir_fd, file->name.c_str(), R_OK, AT_EACCESS) != 0) return false;
+    // Of another device the root's file system tells nothing (see forgets_mapped_stores).
+    if (!same_stat(facts, st) || facts.dev != identity_.dev || facts.ctime_ns + kTickNs > begun) return false;
+    facts.content = archive_->content(walking.saved->hash(was));
+    if (facts.content == nullptr || facts.content->file_size_bytes != facts.size_bytes) return false;
+    file->facts = std::move(facts);
+    known_.fetch_add(1, std::memory_order_relaxed);
+    note_read(walking, file, begun, 0);
+    file->facts.seasoned = true;  // as it was when it was saved
+    return true;
+}
+
 // A file whose content is held already, by the word of git's index: it is compared by stat, and not read.
 bool LiveTree::take_known(Walking& walking, int dir_fd, Node* file, int64_t begun) {
     if (file->parent->dir->converted) return false;
@@ -264,6 +300,7 @@ void LiveTree::note_read(Walking& walking, Node* file, int64_t begun, uint64_t h
         std::lock_guard<std::mutex> lock(walking.mutex);
         walking.linked.insert(file->facts.ino);
     }
+    file->facts.seasoned = !file->racy && file->facts.ctime_ns + seasoned_ns() <= begun;
     const bool young = !file->laid && !file->told && file->facts.ctime_ns + 2000000000 > begun;
     const bool linked = file->facts.nlink > 1;
     const bool survivor = !linked && (file->unsettled & kLinked) != 0;
@@ -283,8 +320,10 @@ void LiveTree::run_reads(Walking& walking, const std::unordered_set<Node*>& read
     for (auto& [dir, files] : by_directory) {
         const std::string path = path_of(dir);
         for (size_t at = 0; at < files.size(); at += kBatch) {
-            std::vector<Node*> batch(files.begin() + static_cast<std::ptrdiff_t>(at),
-                                     files.begin() + static_cast<std::ptrdiff_t>(std::min(at + kBatch, files.size())));
+            std::vector<Wanted> batch;
+            for (size_t i = at; i < std::min(at + kBatch, files.size()); i++) {
+                batch.push_back({files[i], SavedTree::kNowhere});
+            }
             walking.gang.add([this, &walking, path, batch] { read_files(walking, path, batch); });
         }
     }

@@ -46,12 +46,14 @@ constexpr size_t kAloneBelow = 48;   // reads that one thread does as fast as tw
 constexpr size_t kStatBatch = 512;   // files compared per job: about a millisecond
 }  // namespace
 
-std::shared_ptr<Tree> Tree::open(std::shared_ptr<Store> store, std::shared_ptr<Watch> watch, const std::string& root) {
-    return std::make_shared<LiveTree>(std::move(store), std::move(watch), root);
+std::shared_ptr<Tree> Tree::open(std::shared_ptr<Store> store, std::shared_ptr<Watch> watch, const std::string& root,
+                                 std::shared_ptr<Archive> archive) {
+    return std::make_shared<LiveTree>(std::move(store), std::move(watch), root, std::move(archive));
 }
 
-LiveTree::LiveTree(std::shared_ptr<Store> store, std::shared_ptr<Watch> watch, const std::string& root)
-    : store_(std::move(store)), watch_(std::move(watch)), root_(root) {
+LiveTree::LiveTree(std::shared_ptr<Store> store, std::shared_ptr<Watch> watch, const std::string& root,
+                   std::shared_ptr<Archive> archive)
+    : store_(std::move(store)), watch_(std::move(watch)), archive_(std::move(archive)), root_(root) {
     root_fd_.reset(::open(root_.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     struct stat st;
     if (root_fd_.get() < 0 || ::fstat(root_fd_.get(), &st) != 0) {
@@ -159,7 +161,11 @@ int LiveTree::load(unsigned threads, Progress& progress) {
     walking.progress = &progress;
     GitIndex git;
     if (git.load(root_)) walking.git = &git;
-    walking.gang.add([this, &walking] { walk_directory(walking, top_.get()); });
+    std::shared_ptr<const SavedTree> saved;
+    if (archive_ != nullptr && !forgets_mapped_stores(root_fd_.get())) saved = archive_->tree(root_);
+    walking.saved = saved != nullptr && saved->size() != 0 ? saved.get() : nullptr;
+    const uint32_t at = walking.saved != nullptr ? 0 : SavedTree::kNowhere;
+    walking.gang.add([this, &walking, at] { walk_directory(walking, top_.get(), at); });
     walking.gang.run(threads_);
     if (closing_.load() || progress.cancel.load()) return ECANCELED;
     if (state_.load() == TreeState::kPoisoned) {

@@ -15,6 +15,7 @@
 
 namespace curserve {
 
+class Archive;  // archive.h: what was kept of earlier processes
 class Watch;  // watch.h: the one inotify instance of the process and its reader thread
 
 struct Progress {
@@ -27,8 +28,9 @@ enum class TreeState : int { kLoading = 0, kLive = 1, kStale = 2, kPoisoned = 3,
 class Tree : public std::enable_shared_from_this<Tree> {
   public:
     // root: absolute, resolved (realpath). Watches the root's ancestors too. Never blocks for long; load() works.
+    // archive: may be null.
     static std::shared_ptr<Tree> open(std::shared_ptr<Store> store, std::shared_ptr<Watch> watch,
-                                      const std::string& root);
+                                      const std::string& root, std::shared_ptr<Archive> archive = nullptr);
     virtual ~Tree() = default;
 
     // Walks, watches and reads everything worth having, on `threads` threads; returns when the first View is published.
@@ -49,7 +51,7 @@ class Tree : public std::enable_shared_from_this<Tree> {
 
     struct Numbers {
         uint64_t generation, entries, files, files_held, text_bytes, watches, dirty, unsettled, overflows, reads;
-        uint64_t known;  // files of the first walk that were not read: their content was held already
+        uint64_t known;  // files of the first walk that were not read: their content was held, or kept on disk
     };
     virtual Numbers numbers() const = 0;
     virtual ViewRef latest() const = 0;  // what was published last, without a barrier; null: nothing

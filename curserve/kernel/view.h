@@ -69,6 +69,7 @@ struct Facts {
     int64_t mtime_ns = 0, ctime_ns = 0;
     uint32_t mode = 0, nlink = 0;
     int error = 0;                      // errno of the last read, 0 if it was read or never tried
+    bool seasoned = false;              // the stat vouches for the content even over a restart (loader.cpp)
 };
 
 class Locations;  // index.h: where the contents of a View stand in the index

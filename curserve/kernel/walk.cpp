@@ -136,6 +136,13 @@ const char* deaf_file_system(int fd) {
     }
 }
 
+bool forgets_mapped_stores(int fd) {
+    struct statfs fs;
+    if (::fstatfs(fd, &fs) != 0) return true;
+    const auto type = static_cast<uint64_t>(fs.f_type) & 0xffffffffu;
+    return type == TMPFS_MAGIC || type == RAMFS_MAGIC;
+}
+
 std::string mounts_below(int mountinfo_fd, const std::string& root) {
     std::string text;
     char buffer[16384];

@@ -57,6 +57,8 @@ int64_t now_ns();                       // CLOCK_REALTIME, the clock of ctime
 uint64_t mount_id(int fd);              // statx; 0 where the kernel does not say
 // Null where local events tell of every change; otherwise the name of a file system where they do not.
 const char* deaf_file_system(int fd);
+// Whether a file's stat may stay the same for good while a program stores into its shared mapping (tmpfs).
+bool forgets_mapped_stores(int fd);
 // The mount points at or below `root` with their ids, as one comparable text.
 std::string mounts_below(int mountinfo_fd, const std::string& root);
 
