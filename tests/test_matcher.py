@@ -1,7 +1,7 @@
 """Every engine of the kernel's matcher answers as a plain backtracker does, on random programs and random bytes.
 
-The subject is tests/kernel/matcher_test.cpp, which links the kernel's engines alone. That look-around means what it means
-to ripgrep is tested with ripgrep (test_regex_translate.py, test_found.py).
+The subject is tests/kernel/matcher_test.cpp, which links the kernel's engines alone. That look-around means what it
+means to ripgrep is tested with ripgrep (test_regex_translate.py, test_found.py).
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from curserve import display, statuskeys
 _KINDS: dict[str, tuple[type, ...]] = {
     "int": (int,),
     "int or null": (int, type(None)),
+    "str or null": (str, type(None)),
     "float": (float, int),
     "str": (str,),
     "bool": (bool,),
