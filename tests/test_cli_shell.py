@@ -202,7 +202,12 @@ class Terminal:
     its end."""
 
     def __init__(
-        self, place: Place, command: list[str], shell: str, env: dict[str, str] | None = None, prompt: str = "(curserve) "
+        self,
+        place: Place,
+        command: list[str],
+        shell: str,
+        env: dict[str, str] | None = None,
+        prompt: str = "(curserve) ",
     ) -> None:
         self._prompt, self._seen, self.shown = prompt, 0, ""
         self.mode: list[Any] = []
