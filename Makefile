@@ -17,7 +17,7 @@ SOURCES := $(shell find curserve shims interpose -name __pycache__ -prune -o \( 
   pyproject.toml meson.build README.md LICENSE
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help build shell test check bench load asan fuzz faults fresh wheel clean
+.PHONY: help build shell test check bench load asan fuzz faults fresh image wheel clean
 help:
 	@echo 'make build               build curserve into .venv (.venv/bin/curserve)'
 	@echo 'make shell DIR=~/project a shell in DIR where coding agents search through curserve'
@@ -29,6 +29,7 @@ help:
 	@echo 'make fuzz [N=…] [SEED=…] compare with ripgrep on N generated searches (20,000)'
 	@echo 'make faults              see that generated searches find faults seeded into a copy of the sources'
 	@echo 'make fresh               the README, followed on a fresh Debian 12 (needs root and debootstrap)'
+	@echo 'make image               the steps of deploy/Dockerfile, in chroots (needs root and debootstrap)'
 	@echo 'make wheel               a wheel in dist/'
 	@echo 'make clean               remove .venv, build and dist'
 
@@ -118,6 +119,9 @@ asan: build
 
 fresh:
 	@tests/fresh-debian.sh
+
+image: build
+	@CURSERVE_TEST_IMAGE=1 $(INSTALLED) $(BIN)/python -m pytest tests/test_deploy.py -k image_is_built $(ARGS)
 
 wheel: $(VENV)/.requirements
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) wheel $(FROM_TREE) -w dist . </dev/null
