@@ -113,6 +113,19 @@ def test_quantiles_and_orders() -> None:
     assert (both["pids"], both["served"]) == (2, 2)
 
 
+def test_numbers_in_few_characters() -> None:
+    for number in (0, 0.04, 999.96, 9_999, 99_960, 999_999, 1e6, 123_456_789, 9e14):
+        assert len(frame.count(number)) <= 5 and len(frame.short_size(number)) <= 5, number
+    assert (frame.count(3.25, 1), frame.count(12_345), frame.count(1e6)) == ("3.2", "12.3k", "1.0M")
+    assert (frame.short_size(1536), frame.short_size(2302 << 10), frame.short_size(150 << 20)) == ("1.5K", "2.2M", "150M")
+
+
+def test_what_a_workspace_holds(answer: dict[str, Any]) -> None:
+    row = {**answer["workspaces"][0], "text_bytes": 100, "index_bytes": 20, "own_bytes": 90, "share_bytes": 105}
+    (told,) = between(None, Look(1.0, {**answer, "workspaces": [{**row, "table_bytes": 7}]})).workspaces
+    assert (told["memory_bytes"], told["shared_bytes"]) == (112, 30)
+
+
 def test_searches_in_few_words() -> None:
     qwen = ("--json", "--no-messages", "--ignore-case", "--regexp", "a b", "--threads", "4", "/x/y")
     assert short(qwen, "/cwd") == ("'a b'", "/x/y")

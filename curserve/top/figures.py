@@ -164,4 +164,9 @@ def quantile(counts: Sequence[int], share: float) -> int | None:
 def _with_rate(row: Row, before: Row | None, seconds: float) -> Row:
     # A workspace that was attached anew counts from nothing.
     earlier = before["requests"] if before is not None and before["attached_s"] == row["attached_s"] else 0
-    return {**row, "per_s": round((row["requests"] - earlier) / seconds, 3)}
+    return {
+        **row,
+        "per_s": round((row["requests"] - earlier) / seconds, 3),
+        "memory_bytes": row["share_bytes"] + row["table_bytes"],
+        "shared_bytes": max(0, row["text_bytes"] + row["index_bytes"] - row["own_bytes"]),
+    }

@@ -105,7 +105,7 @@ def _all(facts: Facts, state: State, width: int, height: int) -> list[Text]:
         third = (width - 4) // 3
         beside_rows = max(len(clients), len(declined), len(files))
         shares = _shared(left, [len(rows), len(queries), beside_rows])
-        lines += table(_workspace_columns(width, rows), rows, width, shares[0], cursor if rows else None)
+        lines += table(_workspace_columns(width), rows, width, shares[0], cursor if rows else None)
         lines += table(_query_columns(width), queries, width, shares[1])
         lines += beside(
             [
@@ -117,7 +117,7 @@ def _all(facts: Facts, state: State, width: int, height: int) -> list[Text]:
         return lines
     half = (width - 2) // 2
     shares = _shared(left, [len(rows), max(len(clients), len(declined)), len(queries), len(files)])
-    lines += table(_workspace_columns(width, rows), rows, width, shares[0], cursor if rows else None)
+    lines += table(_workspace_columns(width), rows, width, shares[0], cursor if rows else None)
     lines += beside(
         [
             (table(_client_columns(), clients, half, shares[1]), half),
@@ -256,11 +256,10 @@ def _inside(found: Figures, row: Row, state: State, width: int, height: int) -> 
 
 
 def _sizes(row: Row) -> str:
-    told = [size(row["text_bytes"])]
-    for key, word in (("index_bytes", "index"), ("shared_bytes", "shared"), ("memory_bytes", "memory")):
-        if key in row:
-            told.append(f"{word} {size(row[key])}")
-    return ", ".join(told)
+    told = (
+        f"{size(row['text_bytes'])}, index {size(row['index_bytes'])}; shared with others {size(row['shared_bytes'])}"
+    )
+    return f"{told}; its part of the memory {size(row['memory_bytes'])}"
 
 
 def _measured(root: str, measured: Sequence[Row]) -> str:
@@ -272,18 +271,18 @@ def _measured(root: str, measured: Sequence[Row]) -> str:
 
 
 # --- columns ----------------------------------------------------------------------------------------------------------
-def _workspace_columns(width: int, rows: Sequence[Row]) -> list[Column]:
+def _workspace_columns(width: int) -> list[Column]:
     columns = [
         Column("workspace", lambda row: row["root"], keep_end=True),
         Column("state", lambda row: row["state"], 8),
-        Column("search/s", lambda row: f"{row['per_s']:,.1f}", 8, right=True),
-        Column("files", lambda row: count(row["files"]), 6, right=True),
-        Column("text", lambda row: size(row["text_bytes"]), 7, right=True),
+        Column("/s", lambda row: count(row["per_s"], 1), 5, right=True),
+        Column("files", lambda row: count(row["files"]), 5, right=True),
+        Column("text", lambda row: short_size(row["text_bytes"]), 5, right=True),
+        Column("index", lambda row: short_size(row["index_bytes"]), 5, right=True),
+        Column("memory", lambda row: short_size(row["memory_bytes"]), 6, right=True),
+        Column("shared", lambda row: short_size(row["shared_bytes"]), 6, right=True),
+        Column("gen", lambda row: count(row["generation"]), 5, right=True),
     ]
-    for key, title in (("index_bytes", "index"), ("shared_bytes", "shared"), ("memory_bytes", "memory")):
-        if rows and key in rows[0]:
-            columns.append(Column(title, lambda row, key=key: size(row[key]), 7, right=True))  # type: ignore[misc]
-    columns.append(Column("gen", lambda row: count(row["generation"]), 5, right=True))
     if width >= 100:
         columns += [
             Column("dirty", lambda row: count(row["dirty"]), 5, right=True),
@@ -342,15 +341,24 @@ def _declined_columns() -> list[Column]:
 
 
 # --- numbers ----------------------------------------------------------------------------------------------------------
-def count(number: float) -> str:
-    """At most five characters: "9,999", "12.3k", "123k", "1.2M"."""
+def count(number: float, digits: int = 0) -> str:
+    """At most five characters: "9,999", "12.3k", "123k", "1.2M"; digits: decimals of small ones."""
     if number < 10_000:
-        return f"{number:,.0f}"
-    for unit in ("k", "M", "G"):
-        number /= 1000
-        if number < 1000 or unit == "G":
-            return f"{number:.1f}{unit}" if number < 100 else f"{number:.0f}{unit}"
-    raise AssertionError("unreachable")
+        return f"{number:,.{digits if number < 1000 else 0}f}"
+    return _with_unit(number, 1000)
+
+
+def short_size(number: float) -> str:
+    """Bytes in at most five characters: "999", "1.2K", "345M"; 1K is 1024."""
+    return f"{number:.0f}" if number < 1000 else _with_unit(number, 1024)
+
+
+def _with_unit(number: float, step: int) -> str:
+    units = iter("kMGT" if step == 1000 else "KMGT")
+    unit = ""
+    while number >= 999.5:
+        number, unit = number / step, next(units)
+    return f"{number:.1f}{unit}" if number < 99.95 else f"{number:.0f}{unit}"
 
 
 def time_text(us: float | None, sign: str = "<") -> str:
