@@ -19,7 +19,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import clients, corpora, draw, machine, overhead, report, stories
+from bench import clients, corpora, draw, fairness, machine, overhead, report, stories
 from bench.box import Box
 from bench.corpora import Corpus
 from bench.measure import FULL, QUICK, Bench, RowResult, measure
@@ -169,6 +169,7 @@ def _scenarios(stage: Stage, trees: list[Corpus]) -> list[tuple[str, Callable[[]
             break
     add("worktrees-django", stories.shared, "django")
     add("clients-django", clients.crowded, "django")
+    add("fair-django", fairness.fair, "django")
     return stories_told
 
 
