@@ -45,7 +45,7 @@ def main() -> int:
     parser.add_argument("--agents", type=int, default=100)
     parser.add_argument("--worktrees", type=int, default=20)
     parser.add_argument("--repositories", default="flask,django,sqlalchemy", help="comma-separated")
-    parser.add_argument("--pause", type=float, default=2.0, help="seconds an agent thinks between two bursts (2)")
+    parser.add_argument("--pause", type=float, default=5.0, help="seconds between bursts of an agent, in the mean (5)")
     parser.add_argument("--kill-every", type=float, default=20.0, help="seconds between two kills, in the mean (20)")
     parser.add_argument("--only", choices=("calm", "killed"), help="leave out the other part")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the run to FILE")

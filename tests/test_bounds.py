@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from daemon_place import wait_for
 from oracle import Answer, Box, compare
@@ -54,13 +55,19 @@ def _queue(box: Box) -> dict[str, Any]:
     return found
 
 
+@pytest.fixture(autouse=True)
+def many_descriptors() -> Iterator[None]:
+    """Room for a thousand clients; the soft limit is often 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 @pytest.fixture
 def silent(own_box: Box) -> Iterator[Box]:
     """A box with a thousand clients that say nothing."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with ExitStack() as clients:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
-        clients.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
         for _ in range(1000):
             clients.enter_context(_connected(own_box))
         yield own_box
@@ -137,6 +144,50 @@ def test_clients_that_never_read_stop_nobody(own_box: Box, large: Path) -> None:
     own_box.attach(large)
     with _that_never_read(own_box, large, ["-n", "words", *(f"{index:02}.txt" for index in range(8))], count=24):
         assert compare(own_box, ["-c", "words", "01.txt"], large).served
+
+
+def test_a_client_that_goes_away_gives_its_place_back(own_box: Box, large: Path) -> None:
+    """The search that was begun for it is given up, and whoever waited behind it is served."""
+    own_box.attach(large)
+    with _that_never_read(own_box, large, ["-n", "words"]):
+        assert _queue(own_box)["heavy"] == 1
+        gone = own_box.control("status")["requests"]["clients_gone"]
+    wait_for(lambda: _queue(own_box)["heavy"] == 0, "the place given back")
+    assert own_box.control("status")["requests"]["clients_gone"] == gone + 1
+
+
+def test_what_nobody_reads_is_not_kept(own_box: Box, large: Path) -> None:
+    """An answer of 96 MB waits where it is computed, not in memory: workers run ahead by 64 jobs of 1 MiB at most."""
+    own_box.attach(large)
+    compare(own_box, ["-c", "words", "01.txt"], large)
+    assert own_box.process is not None
+    daemon = psutil.Process(own_box.process.pid)
+    wait_for(lambda: not own_box.control("status")["workspaces"][0]["dirty"], "quiet")
+    before = daemon.memory_info().rss
+    argv = [str(paths.shim_dir() / "rg"), "--no-config", "--json", "words"]
+    with subprocess.Popen(argv, cwd=large, env=own_box.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as client:
+        assert client.stdout is not None
+        wait_for(lambda: _queue(own_box)["stalled"] == 1, "a stalled client", timeout_s=60)
+        grown = daemon.memory_info().rss - before
+        size = 0
+        while part := client.stdout.read(1 << 20):
+            size += len(part)
+    assert client.returncode == 0 and size > 90_000_000
+    assert grown < 80_000_000, f"{grown:,} bytes for an answer of {size:,} that nobody reads"
+
+
+def test_a_thousand_searches_at_once(own_box: Box, tree: Path) -> None:
+    """Each is answered, and right, by the daemon or by the real rg."""
+    own_box.attach(tree)
+    expected = compare(own_box, ["-c", "needle 7$"], tree)
+    argv = [str(paths.shim_dir() / "rg"), "-c", "needle 7$"]
+    searches = [
+        subprocess.Popen(argv, cwd=tree, env=own_box.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        for _ in range(1000)
+    ]
+    answers = {(search.communicate(timeout=120)[0], search.returncode) for search in searches}
+    assert answers == {(expected.stdout, expected.code)} == {(b"7.txt:50\n", 0)}
+    assert compare(own_box, ["-c", "needle"], tree).served
 
 
 def _burst(box: Box, root: Path, count: int) -> list[subprocess.Popen[bytes]]:

@@ -2,7 +2,8 @@
 //
 // In: the latest Views of all workspaces, the index. Out: sums of bytes. A content that k workspaces hold counts as a k-th
 // for each of them (share), and as a whole for one that holds it alone (own: what would be freed if that one went). So the
-// shares of all workspaces come to what the store and the index hold of them. Walks everything: some 20 ns per file.
+// shares of all workspaces come to what the store and the index hold of them. Walks everything: for people and monitors,
+// not for requests.
 #ifndef CURSERVE_HOLDINGS_H
 #define CURSERVE_HOLDINGS_H
 #include <cstdint>

@@ -200,16 +200,16 @@ void LiveTree::read_files(Walking& walking, const std::string& path, const std::
 void LiveTree::read_one(Walking& walking, int dir_fd, const Wanted& wanted) {
     if (closing_.load() || (walking.progress != nullptr && walking.progress->cancel.load())) return;
     Node* const file = wanted.node;
+    const auto has_room = [&walking](uint64_t more) {
+        return walking.progress == nullptr || Room::instance().wait(more, walking.progress->cancel);
+    };
+    if (!has_room(0)) return;
     const int64_t begun = now_ns();
     if (wanted.saved != SavedTree::kNowhere && take_saved(walking, dir_fd, wanted, begun)) return;
     if (walking.git != nullptr && take_known(walking, dir_fd, file, begun)) return;
     static thread_local std::vector<uint8_t> bytes;
     struct stat st;
     bool beginning = false;
-    const auto has_room = [&walking](uint64_t more) {
-        return walking.progress == nullptr || Room::instance().wait(more, walking.progress->cancel);
-    };
-    if (!has_room(0)) return;
     const uint64_t unasked = std::min(walking.largest_file, Room::kLookBytes);
     int error = read_text(dir_fd, file->name.c_str(), unasked, &bytes, &st, &beginning);
     if (error == EFBIG && static_cast<uint64_t>(st.st_size) <= walking.largest_file) {
@@ -262,6 +262,7 @@ bool LiveTree::take_saved(Walking& walking, int dir_fd, const Wanted& wanted, in
     facts.content = archive_->content(walking.saved->hash(was));
     if (facts.content == nullptr || facts.content->file_size_bytes != facts.size_bytes) return false;
     file->facts = std::move(facts);
+    Room::instance().grew(file->facts.content->data.size());  // what is mapped and was compared is resident, too
     known_.fetch_add(1, std::memory_order_relaxed);
     note_read(walking, file, begun, 0);
     file->facts.seasoned = true;  // as it was when it was saved
