@@ -11,10 +11,10 @@
  * Known differences: a served child is not seen by ps; a parent that ends at once takes it along.
  */
 'use strict';
-const fs = require('fs');
-const net = require('net');
 const os = require('os');
 const { Answer } = require('./answer.cjs');
+const { ask } = require('./connection.cjs');
+const { writeAll } = require('./inherited.cjs');
 const { look } = require('./question.cjs');
 const { Pipe } = require('./stream.cjs');
 const { trace } = require('./trace.cjs');
@@ -26,7 +26,6 @@ const ESRCH = -3;
 const { SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT, SIGCHLD, SIGURG, SIGWINCH } = os.constants.signals;
 const STOPS = new Set([SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU]);
 const IGNORED = new Set([SIGCHLD, SIGURG, SIGWINCH]);
-const REASONS = { EPERM: 'sandbox', EACCES: 'sandbox', EAGAIN: 'busy', EMFILE: 'no_fd', ENFILE: 'no_fd' };
 const UNKNOWN = { plan: 0, barrier: 0, search: 0, daemon: 0 };
 const ASKING = 0, SHOWN = 1, OVER = 2;
 
@@ -36,9 +35,11 @@ let pids = 0;
 /* Whether the daemon is being asked. `spawn` does the real thing with options like `options`. Throws or gives false
  * before anything has changed. */
 function begin(handle, options, spawn, kept) {
+  const started = process.hrtime.bigint();
   const asked = look(options, kept);
-  if (asked === null) return false;
-  new Child(handle, options, spawn, asked).start();
+  const connection = asked && ask(asked.socket, asked.frame);
+  if (!connection) return false;
+  new Child(handle, options, spawn, asked, connection, started).start();
   return true;
 }
 
@@ -51,19 +52,21 @@ class Child {
   #state = ASKING;
   #pid;
   #pipes = [];
-  #connection = null;
-  #keeper;
+  #connection;
+  #keeper = null;
   #clock = null;
   #referenced = true;
   #stopped = false;
   #complained = false;
   #pipeCode = -1;
-  #started = process.hrtime.bigint();
+  #started;
 
-  constructor(handle, options, spawn, asked) {
+  constructor(handle, options, spawn, asked, connection, started) {
     this.#handle = handle;
     this.#spawn = spawn;
     this.#asked = asked;
+    this.#connection = connection;
+    this.#started = started;
     this.#given = options.stdio;
     /* The caller may change what it gave us; a decline comes later. */
     this.#options = {
@@ -78,39 +81,23 @@ class Child {
 
   start() {
     const answer = new Answer(this);
+    this.#connection.listen({
+      data: (piece) => {
+        answer.take(piece);
+        this.#watch();
+        this.refresh();
+      },
+      lost: () => answer.lost(),
+    });
+    this.#watch();
     /* Holds the event loop as long as a real child would; the connection itself never does. */
     this.#keeper = setInterval(() => {}, LONG_MS);
-    const connection = net.connect(this.#asked.socket);
-    this.#connection = connection;
-    connection.unref();
-    connection.on('data', (piece) => {
-      answer.take(piece);
-      this.#watch();
-      this.refresh();
-    });
-    connection.on('error', (error) => this.trouble(REASONS[error.code] ?? (this.#state === ASKING ? 'no_daemon' : 'lost')));
-    connection.on('close', () => answer.lost());
-    this.#send(connection);
-    this.#watch();
-    this.#options.stdio.forEach((entry, fd) => {
-      if (entry.type !== 'pipe') return;
-      this.#pipes[fd] = new Pipe(this, entry.handle);
+    this.#given.forEach((entry, fd) => {
+      if (entry.type === 'pipe') this.#pipes[fd] = new Pipe(this, entry.handle);
     });
     this.#disguise();
     alive.set(this.#pid, this);
     learnPids();
-  }
-
-  /* The connection stands already (to a Unix socket it is made at once); only Node does not know until its next turn.
-   * What goes out now is answered meanwhile. */
-  #send(connection) {
-    const { frame } = this.#asked;
-    const fd = connection._handle?.fd;
-    let sent = 0;
-    try {
-      if (fd > 2) sent = fs.writeSync(fd, frame);
-    } catch {}
-    if (sent < frame.length) connection.write(frame.subarray(sent));
   }
 
   /* Puts our methods and pipes where Node looks. Nothing here fails. */
@@ -156,11 +143,7 @@ class Child {
 
   /* Back-pressure and the hold on the event loop, after anything that may have changed either. */
   refresh() {
-    if (this.#connection !== null) {
-      const full = this.#stopped || this.#pipes.some((pipe) => pipe.full);
-      if (full && !this.#connection.isPaused()) this.#connection.pause();
-      if (!full && this.#connection.isPaused()) this.#connection.resume();
-    }
+    this.#connection?.hold(this.#stopped || this.#pipes.some((pipe) => pipe.full));
     if (this.#keeper === null) return;
     const holds = (this.#referenced && this.#state !== OVER) || this.#pipes.some((pipe) => pipe.holdsLoop);
     if (holds) this.#keeper.ref();
@@ -180,7 +163,10 @@ class Child {
       const code = fd === 2 ? 0 : this.#pipeCode >= 0 ? this.#pipeCode : this.#complained ? 2 : 0;
       this.exit(code, UNKNOWN);
     } else {
-      pipe.give(bytes);
+      /* Memory of its own, as a read from a real pipe has. */
+      const copy = Buffer.allocUnsafeSlow(bytes.length);
+      bytes.copy(copy);
+      pipe.give(copy);
     }
   }
 
@@ -222,7 +208,7 @@ class Child {
     const asking = this.#state === ASKING;
     if (asking && this.#asked.timeoutMs === 0) return;
     this.#clock = setTimeout(() => {
-      if (this.#connection?.isPaused()) this.#watch();
+      if (this.#connection?.held) this.#watch();
       else this.trouble('timeout');
     }, asking ? this.#asked.timeoutMs : STALLED_MS);
     this.#clock.unref();
@@ -237,9 +223,8 @@ class Child {
 
   #hangUp() {
     clearTimeout(this.#clock);
-    const connection = this.#connection;
+    this.#connection?.close();
     this.#connection = null;
-    connection?.destroy();
   }
 
   #exit(code, signal) {
@@ -250,15 +235,7 @@ class Child {
     this.#undress();
     for (const key of Reflect.ownKeys(handle)) delete handle[key];
     for (const pipe of this.#pipes) pipe?.end();
-    this.#letGo();
-  }
-
-  #letGo() {
-    this.refresh();
-    if (this.#pipes.some((pipe) => pipe.holdsLoop)) {
-      setImmediate(() => this.#letGo());
-      return;
-    }
+    /* Who reads later what a pipe still has gets it in a turn of its own, which holds the loop. */
     clearInterval(this.#keeper);
     this.#keeper = null;
   }
@@ -290,18 +267,6 @@ class Child {
     if (!this.#referenced) handle.unref();
     if (this.#stopped) handle.kill(SIGSTOP);
     if (owner) owner.pid = handle.pid;
-  }
-}
-
-/* Messages for a descriptor we share with the parent: short, and complete before the child exits. */
-function writeAll(fd, bytes) {
-  for (let at = 0; at < bytes.length;) {
-    try {
-      at += fs.writeSync(fd, bytes, at);
-    } catch (error) {
-      if (error.code !== 'EAGAIN') return;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
-    }
   }
 }
 

@@ -16,9 +16,12 @@ const HEAD_BYTES = 12, FIXED_BYTES = 128, FD_BYTES = 24, FD_START = 48;
 const TTY = 1, FILE = 2, FIFO = 3, SOCKET = 4, CHAR = 5, OTHER = 6;
 const SENT = ['RIPGREP_CONFIG_PATH', 'HOME', 'XDG_CONFIG_HOME', 'NO_COLOR', 'TERM', 'COLUMNS', 'GIT_CONFIG_GLOBAL',
   'GIT_CONFIG_SYSTEM'];
+/* How their names begin, and those of CURSERVE_… and PATH: cheaper to ask than for the names. */
+const ASKED_STARTS = [...new Set([...SENT, 'CURSERVE', 'PATH'].map((name) => name[0]))].join('');
 const TIMEOUT_MS = 4000;
 const SOCKET_NAME_BYTES = 107;
 const IS_SET_ID = 0o6000;
+const FILE_FIELDS = ['dev', 'ino', 'size', 'mtimeMs', 'ctimeMs'];
 
 /* What to ask, or null. `kept`: our own variables as at the process's start. */
 function look(options, kept) {
@@ -30,8 +33,9 @@ function look(options, kept) {
   const setting = (name) => own(env, name) || (stripped && kept[name]) || '';
   const kinds = describe(options.stdio);
   if (kinds === null) return null;
+  /* Node remembers where it is; the kernel knows. */
+  const cwd = fs.realpathSync.native(options.cwd ?? '.', 'buffer');
   const started = options.cwd == null ? process.cwd() : within(process.cwd(), options.cwd);
-  const cwd = fs.realpathSync.native(started, { encoding: 'buffer' });
   if (!isProgram(options.file, env.PATH, started)) return null;
   const socket = place(setting('CURSERVE_SOCKET'));
   if (socket === null) return null;
@@ -44,13 +48,14 @@ function look(options, kept) {
   };
 }
 
-/* The child's variables; as with getenv the first of a name counts. */
+/* The child's variables of which we ask; as with getenv the first of a name counts. */
 function environment(pairs) {
   if (!Array.isArray(pairs)) return null;
   const env = { __proto__: null };
   for (const pair of pairs) {
-    const at = pair.indexOf('=');
-    if (at > 0 && env[pair.slice(0, at)] === undefined) env[pair.slice(0, at)] = pair.slice(at + 1);
+    if (!ASKED_STARTS.includes(pair[0])) continue;
+    const at = pair.indexOf('='), name = pair.slice(0, at);
+    if (at > 0 && env[name] === undefined) env[name] = pair.slice(at + 1);
   }
   return env;
 }
@@ -106,7 +111,7 @@ function within(cwd, path) {
   return path.startsWith('/') ? path : `${cwd}/${path}`;
 }
 
-const elves = new Map();
+const elves = new Map(); /* path → {stat, elf} */
 
 /* null: nothing that execvp would run. */
 function isElf(path) {
@@ -119,13 +124,11 @@ function isElf(path) {
     return null;
   }
   if (stat.mode & IS_SET_ID) return false;
-  const key = `${stat.dev}:${stat.ino}:${stat.size}:${stat.mtimeMs}:${stat.ctimeMs}`;
-  let elf = elves.get(key);
-  if (elf === undefined) {
-    elf = startsAsElf(path);
-    if (elves.size > 64) elves.clear();
-    elves.set(key, elf);
-  }
+  const known = elves.get(path);
+  if (known !== undefined && FILE_FIELDS.every((name) => known.stat[name] === stat[name])) return known.elf;
+  if (elves.size > 64) elves.clear();
+  const elf = startsAsElf(path);
+  elves.set(path, { stat, elf });
   return elf;
 }
 
@@ -166,14 +169,21 @@ function isOurSocket(path, uid) {
 
 let root = null;
 
+/* Which file it is. A number keeps 53 bits, which is mostly enough. */
+function identity(path) {
+  const stat = fs.statSync(path);
+  if (Number.isSafeInteger(stat.dev) && Number.isSafeInteger(stat.ino)) return stat;
+  return fs.statSync(path, { bigint: true });
+}
+
 function request(argv, cwd, env, kinds) {
   if (argv.some((word) => typeof word !== 'string' || word.includes('\0'))) return null;
   const sent = SENT.filter((name) => env[name] !== undefined).map((name) => `${name}=${env[name]}`);
   const tail = [...argv, ...sent].map((text) => `${text}\0`).join('');
   const strings = cwd.length + 1 + Buffer.byteLength(tail);
   if (FIXED_BYTES + strings > MAX_REQUEST) return null;
-  root ??= fs.statSync('/', { bigint: true });
-  const here = fs.statSync(cwd, { bigint: true });
+  root ??= identity('/');
+  const here = identity(cwd);
   const frame = Buffer.alloc(HEAD_BYTES + FIXED_BYTES + strings);
   const put = fieldsOf(frame);
   put.u32(0, MAGIC), put.u16(4, VERSION), put.u16(6, REQUEST), put.u32(8, FIXED_BYTES + strings);
@@ -182,7 +192,7 @@ function request(argv, cwd, env, kinds) {
   /* The mount's id stays 0, unknown: only statx tells it, and Node has none. */
   put.u64(at + 8, here.dev), put.u64(at + 16, here.ino);
   put.u64(at + 32, root.dev), put.u64(at + 40, root.ino);
-  kinds.forEach(({ kind, dev = 0n, ino = 0n }, fd) => {
+  kinds.forEach(({ kind, dev = 0, ino = 0 }, fd) => {
     const to = at + FD_START + fd * FD_BYTES;
     put.u32(to, kind), put.u64(to + 8, dev), put.u64(to + 16, ino);
   });
@@ -199,7 +209,7 @@ function fieldsOf(frame) {
   return {
     u16: (at, value) => view.setUint16(at, value, little),
     u32: (at, value) => view.setUint32(at, value, little),
-    u64: (at, value) => view.setBigUint64(at, BigInt.asUintN(64, value), little),
+    u64: (at, value) => view.setBigUint64(at, BigInt.asUintN(64, BigInt(value)), little),
   };
 }
 

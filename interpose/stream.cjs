@@ -1,6 +1,6 @@
 /* stream.cjs: the parent's end of a child's descriptor, where there is no child: a handle such as net.Socket wants.
  *
- * In: bytes for a reader (give, end), or the writes of the socket that owns it. Out: what a real Pipe handle would do.
+ * In: bytes for a reader to keep (give, end), or the writes of the socket that owns it. Out: what a real Pipe handle would do.
  * When the daemon declines, become() puts a real handle in its place under the same socket, with everything that was
  * written so far, and nobody notices.
  * Invariants: a reader gets bytes only between readStart and readStop, never inside either; the end only after the last
@@ -59,17 +59,14 @@ class Pipe {
   }
 
   give(bytes) {
-    /* Memory of its own, as a read from a real pipe has. */
-    const copy = Buffer.allocUnsafeSlow(bytes.length);
-    bytes.copy(copy);
-    this.#queue.push(copy);
-    this.#held += copy.length;
+    this.#queue.push(bytes);
+    this.#held += bytes.length;
     this.#pump();
   }
 
   end() {
     this.#ended = true;
-    this.#soon();
+    this.#pump();
     this.#cancel();
   }
 
@@ -133,7 +130,7 @@ class Pipe {
     this.#queue = [];
     this.#held = 0;
     this.#cancel();
-    if (typeof callback === 'function') setImmediate(() => Reflect.apply(callback, this, []));
+    if (typeof callback === 'function') process.nextTick(() => Reflect.apply(callback, this, []));
     this.#child.refresh();
   }
 
