@@ -30,6 +30,7 @@ from curserve.idleness import Idleness
 from curserve.kernel_door import Handle, lib
 from curserve.metrics import Metrics
 from curserve.plan import Planner
+from curserve.refusals import Refusals
 from curserve.savings import Savings
 from curserve.session import Sessions
 from curserve.shadow import Shadow
@@ -80,6 +81,7 @@ class Daemon:
             self._desk, _SESSION_THREADS, Planner(cores, brute), self._workspaces, self._shadow, config.trust.sandbox
         )
         self._sessions.limit(config.limits)
+        self._refusals = Refusals(paths.runtime_paths().refused)
         self._idleness = Idleness(None if config.roots.pinned else idle_exit_s, self._request_count)
         self.is_idle = False
         self._drain_s = _DRAIN_S
@@ -111,6 +113,7 @@ class Daemon:
         while not self._told_to_stop(self._rest_s(swept_s)):
             if time.monotonic() - swept_s >= self._sweep_s:
                 self._workspaces.sweep()
+                self._refusals.count()
                 swept_s = time.monotonic()
             left_s = self._idleness.left_s()
             if left_s is not None and left_s <= 0:
@@ -118,6 +121,7 @@ class Daemon:
                 break
         watch.close()
         self._metrics.close()
+        self._refusals.close()
         self._ceiling.stop()
         if not self._sessions.stop(self._drain_s):
             _log.warning("some answers did not end within %.0f s", self._drain_s)
@@ -148,7 +152,7 @@ class Daemon:
         """As Controlled.status: requests, workspaces, memory. Its keys are those of statuskeys.py."""
         return {
             "schema": SCHEMA,
-            "requests": request_numbers(self._desk),
+            "requests": request_numbers(self._desk, self._refusals.count()),
             "queue": queue_numbers(self._desk),
             "shadow": self._shadow.numbers(),
             "savings": self._savings.numbers(),
@@ -193,7 +197,7 @@ class Daemon:
         _log.info("configuration read again")
 
     def _request_count(self) -> int:
-        numbers = request_numbers(self._desk)
+        numbers = request_numbers(self._desk, refused=0)
         return int(numbers["served"]) + int(numbers["declined"])
 
     def _rest_s(self, swept_s: float) -> float:

@@ -36,6 +36,11 @@ class RuntimePaths:
     log: Path
     own_directory: bool
 
+    @property
+    def refused(self) -> Path:
+        """The FIFO where searches leave word that a sandbox kept from us; as in shims/wire.h."""
+        return Path(f"{self.socket}.refused")
+
 
 def runtime_paths() -> RuntimePaths:
     """The places for this process's uid and environment. Makes nothing; see `prepare`."""

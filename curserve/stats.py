@@ -13,17 +13,23 @@ from curserve.kernel_door import Handle, ffi, lib
 STAGES = ("plan", "barrier", "search", "total")
 
 
-def request_numbers(desk: Handle) -> dict[str, Any]:
+def request_numbers(desk: Handle, refused: int) -> dict[str, Any]:
     """Everything since the daemon began. Latencies, of served requests: upper bounds of power-of-two buckets, us;
     histogram_us has the buckets themselves: [b] counts times below 2^b us that are in none before, the last all others.
-    files: chosen by what the requests asked for; candidates: those of them that could not be left out."""
+    files: chosen by what the requests asked for; candidates: those of them that could not be left out.
+
+    refused: searches that a sandbox kept from reaching the desk; they count as declined.
+    """
     raw = ffi.new("cs_desk_numbers *")
     lib.cs_desk_numbers_get(desk.pointer, raw)
     histogram = {stage: list(counts) for stage, counts in zip(STAGES, raw.us, strict=True)}
+    reasons = _reasons(desk)
+    if refused:
+        reasons["sandbox"] = reasons.get("sandbox", 0) + refused
     return {
         "served": raw.served,
-        "declined": raw.declined,
-        "declined_by_reason": _reasons(desk),
+        "declined": raw.declined + refused,
+        "declined_by_reason": reasons,
         "remembered": raw.remembered,
         "bytes_out": raw.bytes_out,
         "clients_gone": raw.clients_gone,

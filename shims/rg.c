@@ -192,6 +192,21 @@ static int place(struct text *to, const char *before, const char *behind) {
     return 1;
 }
 
+/* A sandbox that lets nobody connect mostly lets an existing FIFO be written: the daemon counts the bytes. `path`: the
+ * socket's, within `start`. */
+static const char *refused(const char *start, struct text *path) {
+    struct statx stat;
+    static const char word[] = "!";
+    text_add(path, CS_REFUSED_SUFFIX);
+    *path->at = 0;
+    long fd = path->cut ? -1 : sys_openat(start, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, 0);
+    if (fd < 0) return "sandbox";
+    if (sys_statx((int)fd, "", AT_EMPTY_PATH, STATX_TYPE, &stat) == 0 && (stat.stx_mode & 0170000) == 0010000)
+        sys_write((int)fd, word, 1);
+    sys_close((int)fd);
+    return "sandbox";
+}
+
 /* Connects to the socket at shim.socket, or at one of our two places. Returns null or why not. The socket does not
  * block: a daemon with a full backlog shows as EAGAIN. */
 static const char *connect_daemon(void) {
@@ -202,7 +217,8 @@ static const char *connect_daemon(void) {
         else if (!(attempt ? place(&path, "/tmp/curserve-", "") : place(&path, "/run/user/", "/curserve"))) continue;
         if (path.cut) return "no_daemon";
         long fd = sys_socket(SYS_AF_UNIX, SYS_SOCK_STREAM | O_CLOEXEC | O_NONBLOCK, 0);
-        if (fd < 0) return fd == -EMFILE || fd == -ENFILE ? "no_fd" : "sandbox";
+        if (fd == -EMFILE || fd == -ENFILE) return "no_fd";
+        if (fd < 0) return refused(address.path, &path);
         long error = sys_connect((int)fd, &address, sizeof address);
         if (error == 0) {
             struct sys_ucred peer = {0, ~shim.uid, 0};
@@ -212,7 +228,7 @@ static const char *connect_daemon(void) {
             return peer.uid == shim.uid ? NULL : "peer";
         }
         sys_close((int)fd);
-        if (error == -EPERM || error == -EACCES) return "sandbox";
+        if (error == -EPERM || error == -EACCES) return refused(address.path, &path);
         if (error == -EAGAIN) return "busy";
         if (!shim.socket) path.at -= sizeof "socket" - 1;       /* the start file is beside it, or its name goes on */
         text_add(&path, shim.socket ? ".start" : "start");

@@ -11,6 +11,8 @@
 #define CURSERVE_WIRE_H
 #include <stdint.h>
 
+#define CS_REFUSED_SUFFIX ".refused"   /* the socket's path with this: a FIFO, see refused() in rg.c and refusals.py */
+
 /* cffi:begin */
 #define CS_WIRE_MAGIC 0x56535243       /* "CRSV" in little-endian order */
 #define CS_WIRE_VERSION 1

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from built_c import build
 from daemon_place import wait_for
 from oracle import REAL_RG, Box, compare
 
@@ -240,6 +241,31 @@ def test_client_that_gave_up_new_privileges(own_box: Box, tree: Path) -> None:
     printed = _inside(own_box, f'cd "{tree}"; setpriv --no-new-privs "$RG" answer a.txt')
     assert printed == b"true answer\n"
     assert b'"sandbox"' in (own_box.folder / "inside").read_bytes()
+
+
+def test_a_sandbox_that_lets_nobody_connect(own_box: Box, tree: Path, tmp_path: Path) -> None:
+    """The real rg runs, and the daemon counts it, though nobody could tell it: see curserve/refusals.py."""
+    refuse = build("tests/c/refuse.c", tmp_path)
+    for count in (1, 2, 3):
+        done = subprocess.run(
+            [refuse, paths.shim_dir() / "rg", "answer", "a.txt"], cwd=tree, env=own_box.env, capture_output=True,
+            stdin=subprocess.DEVNULL, check=False,
+        )  # fmt: skip
+        if done.returncode == 99:
+            pytest.skip("no seccomp filters here")
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"true answer\n", b"")
+        numbers = own_box.control("status")["requests"]
+        assert (numbers["declined"], numbers["declined_by_reason"]) == (count, {"sandbox": count})
+
+
+def test_only_a_fifo_is_written_to(tree: Path, tmp_path: Path) -> None:
+    """Whatever else has the name stays as it is."""
+    refuse = build("tests/c/refuse.c", tmp_path)
+    beside = tmp_path / "s.refused"
+    beside.write_text("mine")
+    env = {"PATH": "/usr/bin:/bin", "CURSERVE_SOCKET": str(tmp_path / "s"), "CURSERVE_REAL_RG": REAL_RG}
+    done = subprocess.run([refuse, paths.shim_dir() / "rg", "answer", tree / "a.txt"], env=env, check=False)
+    assert done.returncode in (0, 99) and beside.read_text() == "mine"
 
 
 class Confined(Box):
