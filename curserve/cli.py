@@ -189,13 +189,14 @@ def _served_environment(folder: Path | None) -> dict[str, str]:
 
 
 def _tell_of_gemini(env: dict[str, str]) -> None:
-    """In a shell our folder is first on PATH, where gemini takes rg from system folders only: say what helps."""
+    """gemini takes rg from system folders only. Say what helps where it is installed and they have none."""
     import shutil
 
-    from curserve import install
+    from curserve import agents, install, paths
 
-    if os.isatty(2) and shutil.which("gemini", path=env.get("PATH")) and not install.trusted_rg(env.get("PATH", "")):
-        print("curserve: gemini searches with rg only by: curserve run -- gemini", file=sys.stderr)
+    path = agents.environment(agents.by_name("gemini"), env, str(paths.shim_dir()))["PATH"]
+    if os.isatty(2) and shutil.which("gemini", path=path) and not install.trusted_rg(path):
+        print("curserve: gemini finds no rg to search with; this gives it one: curserve install --system", file=sys.stderr)
 
 
 def _serve_in_background(folder: Path) -> None:

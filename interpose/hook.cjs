@@ -18,6 +18,7 @@
 (() => {
   if (process.platform !== 'linux' || process.permission !== undefined) return;
   if (!(parseInt(process.versions.node, 10) >= 16)) return; /* whose other files it could not read */
+  findsTrustedOnly();
   const EventEmitter = require('events');
   const init = EventEmitter.init;
   if (typeof init !== 'function') return;
@@ -38,6 +39,16 @@
   }
   EventEmitter.init = initEmitter;
   delete require.cache[__filename];
+
+  /* gemini takes rg from a system folder only, and searches without it when another one is first on PATH. So in a shell
+   * where our folder is, it is not for gemini: what starts the rg it finds comes here, or to the preload library. */
+  function findsTrustedOnly() {
+    const shim = process.env.CURSERVE_SHIM, script = process.argv[1];
+    if (!shim || !script || !/(^|\/)gemini(\.js)?$/.test(script)) return;
+    const folder = shim.slice(0, shim.lastIndexOf('/'));
+    const path = process.env.PATH || '';
+    if (path.includes(folder)) process.env.PATH = path.split(':').filter((entry) => entry !== folder).join(':');
+  }
 
   /* Gives the process handles' `spawn` a test for one name. The rest is loaded when a program of that name is started. */
   function replaceSpawn(ChildProcess) {

@@ -28,11 +28,13 @@ TIMEOUT_S = 240
 
 @dataclass(frozen=True)
 class Session:
-    """results: one text per tool call. searches: the trace's lines (none without curserve). tools: what the agent
-    offered its model. out, err: the agent's own output. code: its exit code."""
+    """results: one text per tool call. searches: the trace's lines (none without curserve). counted: the searches that
+    the daemon says it served meanwhile. tools: what the agent offered its model. out, err: the agent's own output. code:
+    its exit code."""
 
     results: list[str]
     searches: list[dict[str, Any]]
+    counted: int
     tools: list[str]
     out: str
     err: str
@@ -82,6 +84,7 @@ class Stage:
             env = agents.environment(agents.by_name(self.row), served, str(paths.shim_dir()))
             env |= {"CURSERVE_SOCKET": str(self.box.socket), "CURSERVE_TRACE": str(trace)}
             self.box.attach(self.project)
+        before = self._served()
         with Endpoint(script) as endpoint:
             self.prepare(self, endpoint.url)
             done = subprocess.run(
@@ -91,7 +94,11 @@ class Stage:
             )  # fmt: skip
             searches = [json.loads(line) for line in trace.read_text().splitlines()] if trace.exists() else []
             out, err = (data.decode("utf-8", "replace") for data in (done.stdout, done.stderr))
-            return Session(endpoint.results(), searches, endpoint.tools(), out, err, done.returncode)
+            counted = self._served() - before
+            return Session(endpoint.results(), searches, counted, endpoint.tools(), out, err, done.returncode)
+
+    def _served(self) -> int:
+        return int(self.box.control("status")["requests"]["served"])
 
 
 def make_project(folder: Path) -> None:
@@ -118,7 +125,8 @@ def settled(result: str, *, ordered: bool = False) -> list[str]:
 
 
 def compare(real: Session, ours: Session) -> None:
-    """AssertionError unless every tool answered alike."""
+    """AssertionError unless every tool answered alike, and the daemon served what shim and hook say it did."""
+    assert real.counted == 0 and ours.counted == sum(search["served"] for search in ours.searches)
     assert len(ours.results) == len(real.results), (ours.out[-2000:], ours.err[-2000:])
     for index, (mine, theirs) in enumerate(zip(ours.results, real.results, strict=True)):
         assert settled(mine) == settled(theirs), f"call {index}: {mine!r}, without curserve {theirs!r}"

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from agent_session import Session, Stage, compare
 from built_c import real_rg
+from daemon_place import CURSERVE, Place
 from llm_endpoint import Call
 from npm_packages import installed, node
 from oracle import Box
@@ -120,9 +121,11 @@ def test_codex_in_its_sandbox(tmp_path: Path, box: Box) -> None:
     ours = both(stage, CODEX)
     assert "pin_needle" in ours.results[1] and served(ours) == []
     assert set(ours.declined) <= {"sandbox"}
+    counted = box.control("status")["requests"]["declined_by_reason"]
+    assert counted.get("sandbox", 0) >= len(ours.declined)
 
 
-def gemini(tmp_path: Path, box: Box) -> Stage:
+def gemini(tmp_path: Path, box: Box, row: str) -> Stage:
     program = installed("@google/gemini-cli@0.61.0") / "@google" / "gemini-cli" / "bundle" / "gemini.js"
     runs_on = Path(node("22"))
 
@@ -132,7 +135,7 @@ def gemini(tmp_path: Path, box: Box) -> Stage:
         (stage.home / ".gemini" / "settings.json").write_text(json.dumps(settings))
 
     return Stage(
-        tmp_path, box, "gemini", command=lambda url: [runs_on, program, "-p", "go", "--yolo", "--skip-trust"],
+        tmp_path, box, row, command=lambda url: [runs_on, program, "-p", "go", "--yolo", "--skip-trust"],
         env=lambda url: endpoint("gemini", url, "")[0] | {"GEMINI_MODEL": "gemini-2.5-flash"},
         path=[runs_on.parent], prepare=choose_auth, rg_on_path=False,
     )  # fmt: skip
@@ -151,26 +154,58 @@ def gemini_calls(stage: Stage) -> list[list[Call]]:
     ]
 
 
-def test_gemini(tmp_path: Path, box: Box) -> None:
-    """It takes rg from a system folder only; where there is none, the test runs again with one that only it sees."""
+LENT = {"real": f"cp '{real_rg()}' /usr/local/bin/rg", "ours": f"'{CURSERVE}' install --system >/dev/null"}
+"""What stands in the system folder that gemini takes rg from."""
+
+
+@pytest.mark.parametrize(("row", "lent"), [("gemini", "real"), ("shell", "real"), ("shell", "ours")])
+def test_gemini(tmp_path: Path, box: Box, request: pytest.FixtureRequest, row: str, lent: str) -> None:
+    """By `curserve run`, and in a shell where our folder is first on PATH. It takes rg from a system folder only; the
+    test runs again with one that only it sees."""
     installed("@google/gemini-cli@0.61.0")
-    if install.trusted_rg("/usr/local/bin:/usr/bin:/bin") is None:
-        if os.environ.get("CURSERVE_TEST_NAMESPACE") or os.geteuid() != 0:
-            pytest.skip("no rg in a system folder, and only root can lend one to a test")
-        lent = f"mount -t tmpfs none /usr/local/bin && cp '{real_rg()}' /usr/local/bin/rg && exec \"$@\""
-        command = [sys.executable, "-P", "-m", "pytest", f"{__file__}::test_gemini", "-p", "no:cacheprovider"]
+    if not os.environ.get("CURSERVE_TEST_NAMESPACE"):
+        if os.geteuid() != 0:
+            pytest.skip("only root can lend an rg in a system folder to a test")
+        lend = f"mount -t tmpfs none /usr/local/bin && {LENT[lent]} && exec \"$@\""
+        command = [sys.executable, "-P", "-m", "pytest", f"{__file__}::{request.node.name}", "-p", "no:cacheprovider"]
         done = subprocess.run(
-            ["unshare", "-m", "sh", "-c", lent, "sh", *command], cwd=Path(__file__).parent.parent,
+            ["unshare", "-m", "sh", "-c", lend, "sh", *command], cwd=Path(__file__).parent.parent,
             env={**os.environ, "CURSERVE_TEST_NAMESPACE": "1"}, capture_output=True, text=True, check=False,
         )  # fmt: skip
         if "unshare failed" in done.stderr or "mount:" in done.stderr:
             pytest.skip(f"no mount namespace here: {done.stderr.strip()}")
         assert done.returncode == 0 and "1 passed" in done.stdout, done.stdout[-3000:] + done.stderr[-1000:]
         return
-    stage = gemini(tmp_path, box)
+    assert install.is_ours(install.SYSTEM_DIR / "rg") == (lent == "ours")
+    stage = gemini(tmp_path, box, row)
     ours = both(stage, gemini_calls(stage))
     assert "needle moved" in ours.results[4]
     # One to three matches make it search again for more context.
     assert sum("--json" in argv for argv in served(ours)) >= 2
     # Its shell tool points git's configuration at /dev/null, which is no reason.
     assert not ours.declined
+
+
+def test_the_doctor_proves_each_agent_it_finds(tmp_path: Path) -> None:
+    """By the ways of the shipped packages: a vendored rg by absolute path, argv[0], PATH, a login shell, a sandbox."""
+    packages = {
+        "qwen": "@qwen-code/qwen-code@0.24.3", "opencode": "opencode-ai@1.18.33", "codex": "@openai/codex@0.169.0",
+        "claude": "@anthropic-ai/claude-code@2.1.329", "gemini": "@google/gemini-cli@0.61.0",
+    }  # fmt: skip
+    found = [str(installed(spec) / ".bin") for spec in packages.values()]
+    place = Place()
+    try:
+        env = {"PATH": ":".join([*found, str(Path(node("22")).parent), "/usr/bin:/bin"])}
+        done = place.run("doctor", "--json", env=env, timeout_s=200)
+        rows = {(row["subject"], row["check"]): row for row in json.loads(done.stdout)}
+        assert set(packages) | {"shell", "daemon", "machine"} == {subject for subject, _ in rows}
+        for key in (("qwen", "vendored"), ("qwen", "node"), ("qwen", "bash"), ("codex", "vendored"), ("claude", "argv0"),
+                    ("claude", "bash"), ("opencode", "path"), ("opencode", "bash"), ("shell", "pty")):  # fmt: skip
+            assert (rows[key]["verdict"], rows[key]["equal"], rows[key]["good"]) == ("served", True, True), rows[key]
+        # Its sandbox may keep the trace from being written, too.
+        assert rows["codex", "sandbox"]["verdict"] in ("declined", "missed", "skipped")
+        assert rows["codex", "sandbox"]["good"] and rows["codex", "sandbox"]["equal"] in (True, None)
+        assert done.returncode == (0 if all(row["good"] for row in rows.values()) else 1)
+        assert done.stderr == ""
+    finally:
+        place.close()
