@@ -103,6 +103,7 @@ class Plan:
         query.paths_count = len(typed)
         if options.sort is not None:
             query.sort = _SORTS[options.sort.kind]
+            query.sorted = True
             query.reverse = options.sort.reverse
         query.with_filename_auto = options.with_filename is WithFilename.AUTO
         query.mmap_auto = options.mmap is Mmap.AUTO
@@ -136,6 +137,7 @@ class Plan:
         spec.capture_slots = translation.capture_slots
         spec.line_terminator = translation.line_terminator
         spec.multi_line = translation.multi_line
+        spec.told_terminator = translation.told_terminator
         spec.re2_spans = translation.re2_spans
         spec.literals_fold_ascii = translation.literals_fold_ascii
         spec.required_fold_ascii = translation.required_fold_ascii

@@ -65,6 +65,27 @@ def test_newlines_within_lines_that_end_with_nul(box: Box, tree: Path) -> None:
             _served(box, tree, "--null-data", *more, pattern)
 
 
+_NUL_PATTERNS = r"\Afoo ^foo ^ foo$ foo.* (?s:foo.*) foo\z o\x00f a\nf [^x] $ () \w".split()
+_NUL_FLAGS = ([], ["-c"], ["-ob"], ["-nA1"], ["-v"], ["--json"], ["--passthru"], ["-rX$0"], ["--count-matches"])
+
+
+@pytest.mark.parametrize("pattern", _NUL_PATTERNS)
+def test_nul_ends_lines_and_matches_may_hold_it(box: Box, tree: Path, pattern: str) -> None:
+    (tree / "z").write_bytes(b"x\0foo\0foo y\0a\nfoo\0\0\nfoo\n\0foo")
+    (tree / "y").write_bytes(b"foo\n\0x\0x\0foo\n" * 9000)
+    for more in _NUL_FLAGS:
+        _served(box, tree, "--null-data", "-U", *more, pattern, "z")
+        _served(box, tree, "--null-data", "-U", "--no-mmap", *more, pattern, "-gz", "-gy")
+
+
+def test_ends_of_the_text_where_nul_ends_lines(box: Box, tree: Path) -> None:
+    """ripgrep looks for the pattern in lines or in its buffer, as its engine takes to it: left to it."""
+    (tree / "z").write_bytes(b"x\0foo\0foo y\0a\nfoo\0")
+    box.attach(tree)
+    for pattern in (r"\Afoo", r"foo\z", "(?-m)^foo", "(?-m:foo$)"):
+        assert not compare(box, ["--null-data", pattern], tree).served
+
+
 def test_listings_in_colour(box: Box, tree: Path) -> None:
     _served(box, tree, "--files", "--color=always", "--colors=path:fg:blue")
     _served(box, tree, "--files", "--color=always", "-0", "./")
@@ -123,6 +144,23 @@ def test_one_threads_enlarged_buffer_meets_a_file_with_a_late_nul(box: Box, tree
     """The second time the file is read its NUL is in the first window, and nothing of it is printed."""
     late = b"alpha\n" * 100 + b"x" * 70_000 + b"\n" + b"alpha\n" * 5_000 + b"\0\n"
     (tree / "z.txt").write_bytes(late)
-    box.attach(tree)
+    os.utime(tree / "z.txt", (1, 1))
     for order in ("--sort", "--sortr"):
-        compare(box, [order, "modified", "alpha", ".", str(tree)], tree)
+        for by in ("path", "modified"):
+            _served(box, tree, order, by, "alpha", ".", str(tree))
+            _served(box, tree, order, by, "--stats", "-c", "alpha", ".", str(tree))
+
+
+@pytest.mark.parametrize("more", [[], ["-C2"], ["--json"], ["-l"], ["--binary"], ["-m2", "-A1"], ["-v"]])
+def test_the_buffer_that_earlier_files_left(box: Box, tree: Path, more: list[str]) -> None:
+    """One thread in an order that we know: so do we. Several: chance, and left to ripgrep."""
+    (tree / "b.txt").write_bytes(b"x" * 70_000 + b"\n")
+    (tree / "c.txt").write_bytes(b"alpha\n" * 12_000 + b"\0\n")
+    (tree / "d.txt").write_bytes(b"\n" * 100 + b"alpha\n" * 24_000 + b"\0\n")
+    (tree / "e.txt").write_bytes(b"y" * 200_000 + b"\nalpha\n")
+    for order in (["--sort", "path"], ["--sortr", "path"], ["--sort", "path", "-gc.txt", "-ge.txt"]):
+        _served(box, tree, *order, *more, "alpha")
+    _served(box, tree, "-j1", "--no-mmap", *more, "alpha", "c.txt", "e.txt", "d.txt", "b.txt", "c.txt")
+    answer = compare(box, ["-j1", *more, "alpha"], tree)
+    assert more in (["-l"], ["-m2", "-A1"]) or not answer.served
+    assert compare(box, [*more, "alpha", "-gd.txt"], tree).served

@@ -322,6 +322,7 @@ cs_matcher* cs_matcher_new(const cs_matcher_spec* spec) {
         made.capture_slots = spec->capture_slots;
         made.line_terminator = spec->line_terminator;
         made.multi_line = spec->multi_line != 0;
+        made.told_terminator = spec->told_terminator != 0;
         made.re2_spans = spec->re2_spans != 0;
         made.re2_ascii = text(spec->re2_ascii);
         made.re2_bytes = text(spec->re2_bytes);
@@ -408,6 +409,7 @@ cs_query* cs_query_new(const cs_query_spec* spec) {
         query->brute = spec->brute != 0;
         query->paths = texts(spec->paths, spec->paths_count);
         query->sort = static_cast<Sort>(spec->sort);
+        query->sorted = spec->sorted != 0;
         query->reverse = spec->reverse != 0;
         query->with_filename_auto = spec->with_filename_auto != 0;
         query->mmap_auto = spec->mmap_auto != 0;

@@ -120,10 +120,12 @@ class Core {
   private:
     enum class Fast { kContinue, kStop, kSwitchToSlow };
 
-    // The fast way lets the matcher run over many lines at once. Not where a pattern asks for the ends of its haystack
-    // (\A, \z), where lines end with NUL, or where every line is printed.
+    // The fast way lets the matcher run over many lines at once. Not where every line is printed; nor, unless ripgrep's
+    // engine knows of no lines (-U), where a pattern asks for the ends of its haystack (\A, \z) or lines end with NUL.
     bool is_fast() const {
-        if (spec_.passthru || spec_.line_terminator == CS_LINES_NUL) return false;
+        if (spec_.passthru) return false;
+        if (!job_.matcher.spec().told_terminator) return true;
+        if (spec_.line_terminator == CS_LINES_NUL) return false;
         for (const Inst& inst : job_.matcher.spec().program) {
             if (inst.op == static_cast<uint8_t>(Op::kLook) && inst.lo <= static_cast<uint8_t>(Look::kEnd)) return false;
         }

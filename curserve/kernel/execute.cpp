@@ -1,7 +1,6 @@
 #include "execute.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -12,6 +11,7 @@
 
 #include "crew.h"
 #include "decode.h"
+#include "line_buffer.h"
 #include "peer.h"
 #include "reply.h"
 
@@ -225,6 +225,7 @@ class Run {
           mentioned_(mentioned) {
         ask_index();
         make_jobs();
+        if (!minding_.empty()) settle_buffers();
     }
 
     void go() {
@@ -233,7 +234,8 @@ class Run {
             return emit(bytes, first, first && unseparated_[job] == 0);
         });
         ordered_ = &jobs;
-        const unsigned helpers = total_bytes_ < kAloneBytes || jobs_.size() < 3 ? 0 : query_.threads - 1;
+        const bool alone = total_bytes_ < kAloneBytes || jobs_.size() < 3 || one_buffer_;
+        const unsigned helpers = alone ? 0 : query_.threads - 1;
         Crew::instance().help(helpers, [this](bool lent) { return work(lent); });
     }
 
@@ -241,9 +243,6 @@ class Run {
 
     void finish(Outcome& outcome, const Asker& asker, uint32_t plan_us) {
         if (!unsure_.empty() && !reply_.sent_any()) throw Declined{unsure_};
-        // How far ripgrep looks into one file may hang on which of its threads enlarged a buffer for another: chance.
-        // One thread keeps its enlarged buffer for the files after, in an order that we do not follow file by file.
-        if (grew_buffer_ && minds_buffer_ && !reply_.sent_any()) throw Declined{"buffers"};
         int code = matched_ ? 0 : 1;
         if (failed_ && !(matched_ && spec_.quiet != 0)) code = 2;
         if (!unsure_.empty()) {
@@ -368,10 +367,12 @@ class Run {
         candidates_ = index_->candidates(*view_, *query_.grams, scope);
     }
 
+    bool is_named(const Selected& file) const { return file.position == starts_[file.start].position; }
+
     // True: a file without a match, counted as ripgrep counts it.
     bool is_left_out(const Selected& file) {
         if (candidates_ == nullptr || candidates_->may_match(file.position)) return false;
-        if (file.position == starts_[file.start].position) return false;  // named: other rules for binary files
+        if (is_named(file)) return false;  // other rules for binary files
         uint64_t bytes = candidates_->plain_size_bytes(file.position);
         if (bytes == Candidates::kUnknown) {
             if (spec_.single_threaded != 0) return false;  // what it does to ripgrep's buffer counts
@@ -391,6 +392,8 @@ class Run {
             if (is_left_out(file)) continue;
             const Facts& facts = view_->facts(file.position);
             uint64_t size = facts.content ? facts.content->data.size() : facts.size_bytes;
+            if (facts.content && may_mind_buffer(spec_, *query_.matcher, *facts.content, is_named(file)))
+                minding_.push_back(file);
             if (candidates_ != nullptr) size = candidates_->candidate_bytes(file.position, size);
             files_.push_back(file);
             total_bytes_ += size;
@@ -401,6 +404,44 @@ class Run {
             }
         }
         if (jobs_.back() != files_.size()) jobs_.push_back(files_.size());
+    }
+
+    // What is printed of a file may depend on the buffer that the files before left. One thread in an order that we know:
+    // so do we. Otherwise it is chance, or the order of directories, and left to ripgrep.
+    void settle_buffers() {
+        Scratch scratch;
+        std::vector<Selected> minding;
+        for (const Selected& file : minding_) {
+            const ContentRef content = content_of(file);
+            if (content == nullptr) throw Declined{"unreadable"};
+            if (minds_buffer(spec_, *query_.matcher, *content, is_named(file), scratch)) minding.push_back(file);
+        }
+        if (minding.empty()) return;
+        size_t growing = 0;
+        bool other = false;
+        for (const Selected& file : selection_->files) {
+            const ContentRef content = content_of(file);
+            if (content != nullptr && !may_grow_buffer(spec_, *content)) continue;
+            ++growing;
+            const bool same = minding[0].position == file.position && minding[0].start == file.start;
+            other = other || growing > 1 || minding.size() > 1 || !same;
+        }
+        if (!other) return;
+        const auto is_file = [&](const Start& start) { return view_->shape->kind[start.position] == Kind::kFile; };
+        const auto tied = [&](const Selected& a, const Selected& b) {
+            return a.start == b.start && view_->facts(a.position).mtime_ns == view_->facts(b.position).mtime_ns;
+        };
+        const auto& files = selection_->files;
+        const bool ties = query_.sort == Sort::kModified && std::adjacent_find(files.begin(), files.end(), tied) != files.end();
+        const bool in_order = (query_.sorted && !ties) || std::all_of(starts_.begin(), starts_.end(), is_file);
+        if (spec_.single_threaded == 0 || !in_order) throw Declined{"buffers"};
+        one_buffer_ = true;
+        candidates_ = nullptr;  // files without a match enlarge it, too
+        totals_ = Totals();
+        files_.clear();
+        jobs_.clear();
+        total_bytes_ = 0;
+        make_jobs();
     }
 
     bool emit(const std::vector<char>& bytes, bool first_of_job, bool separate) {
@@ -471,12 +512,12 @@ class Run {
     bool one_file(const Selected& selected, Scratch& scratch, std::vector<ByteRange>& ranges, JobOutput& out,
                   Totals& totals, bool* matched) {
         const Start& start = starts_[selected.start];
-        const bool named = selected.position == start.position;
+        const bool named = is_named(selected);
         const Facts& facts = view_->facts(selected.position);
-        ContentRef content = facts.content;
-        if (content == nullptr || needs_whole(spec_, *query_.matcher, *content, named)) {
-            content = read_now(selected.position);
-            if (content == nullptr) return false;
+        const ContentRef content = content_of(selected);
+        if (content == nullptr) {
+            fail("unreadable");
+            return false;
         }
         std::string path = printed_path(*view_->shape, start, selected.position);
         if (spec_.has_path_separator != 0 && spec_.mode != CS_MODE_JSON)
@@ -485,17 +526,22 @@ class Run {
         const bool narrowed = candidates_ != nullptr && !named && content == facts.content &&
                               candidates_->ranges(selected.position, &ranges);
         const FileResult result = search_content(spec_, *query_.matcher, *content, path, named, scratch, out,
-                                                 narrowed ? &ranges : nullptr);
+                                                 narrowed ? &ranges : nullptr, one_buffer_ ? &buffer_bytes_ : nullptr);
         if (result.unsure != nullptr) {
             fail(result.unsure);
             return false;
         }
         totals.add(spec_, result, out.end_file(result.separate));
-        if (result.grew_buffer) grew_buffer_ = true;
-        if (result.minds_buffer) minds_buffer_ = true;
         if (result.matched && mentioned_ != nullptr) mentioned_->add(selected.position);
         *matched = *matched || result.matched;
         return !result.stopped && !(result.matched && spec_.quiet != 0 && spec_.stats == 0);
+    }
+
+    // As much of a file as this search needs; null if it cannot be read.
+    ContentRef content_of(const Selected& file) {
+        const ContentRef& held = view_->facts(file.position).content;
+        const bool enough = held != nullptr && !needs_whole(spec_, *query_.matcher, *held, is_named(file));
+        return enough ? held : read_now(file.position);
     }
 
     // A file that is not held whole is read as the real rg would read it: now.
@@ -506,10 +552,7 @@ class Run {
         path += shape.path(position);
         std::vector<uint8_t> raw;
         struct stat st{};
-        if (read_file(AT_FDCWD, path.c_str(), false, &raw, &st) != 0) {
-            fail("unreadable");
-            return nullptr;
-        }
+        if (read_file(AT_FDCWD, path.c_str(), false, &raw, &st) != 0) return nullptr;
         static Store transient;  // keep_whole: entered into no store
         return transient.put(std::move(raw), true);
     }
@@ -531,7 +574,9 @@ class Run {
     uint64_t total_bytes_ = 0;
     bool printed_any_ = false;  // written by the emitting thread only, and the next
     uint64_t between_bytes_ = 0;
-    std::atomic<bool> grew_buffer_{false}, minds_buffer_{false};
+    std::vector<Selected> minding_;  // what is printed of them may depend on the size of ripgrep's buffer
+    bool one_buffer_ = false;        // files are searched one after the other, with one buffer
+    size_t buffer_bytes_ = kBufferBytes;
     std::mutex hangup_mutex_, mutex_;
     bool matched_ = false;      // under mutex_, and the two below
     Totals totals_;
@@ -610,7 +655,31 @@ bool has_mounts(const View& view) {
     return false;
 }
 
-SelectionRef sorted(const SelectionRef& selection, const View& view, const Query& query) {
+// Rust's order of paths: by components, where empty ones and a "." within do not count; the root comes before a leading
+// ".", that before "..", and names last.
+bool path_less(std::string_view a, std::string_view b) {
+    const auto next = [](std::string_view whole, size_t* at, std::string_view* name) {  // the rank of a component; -1: none
+        if (*at == 0 && !whole.empty() && whole[0] == '/') return *at = 1, 0;
+        for (;;) {
+            while (*at < whole.size() && whole[*at] == '/') ++*at;
+            if (*at >= whole.size()) return -1;
+            const size_t start = *at;
+            *at = std::min(whole.find('/', start), whole.size());
+            *name = whole.substr(start, *at - start);
+            if (*name == "." && start > 0) continue;
+            return *name == "." ? 1 : *name == ".." ? 2 : 3;
+        }
+    };
+    for (size_t i = 0, j = 0;;) {
+        std::string_view name, other;
+        const int rank = next(a, &i, &name), other_rank = next(b, &j, &other);
+        if (rank != other_rank) return rank < other_rank;
+        if (rank < 0) return false;
+        if (rank == 3 && name != other) return name < other;
+    }
+}
+
+SelectionRef sorted(const SelectionRef& selection, const View& view, const std::vector<Start>& starts, const Query& query) {
     if (query.sort == Sort::kPath && !query.reverse) return selection;
     if (query.sort == Sort::kCreated) throw Declined{"sort_created"};
     auto ordered = std::make_shared<Selection>(*selection);
@@ -620,8 +689,13 @@ SelectionRef sorted(const SelectionRef& selection, const View& view, const Query
         std::stable_sort(files.begin(), files.end(), [&](const Selected& a, const Selected& b) {
             return query.reverse ? mtime(a) > mtime(b) : mtime(a) < mtime(b);
         });
-    } else {
+    } else if (starts.size() < 2) {
         std::reverse(files.begin(), files.end());
+    } else {  // only this order is one of all files, wherever they were found
+        std::vector<std::pair<std::string, Selected>> named;
+        for (const Selected& file : files) named.emplace_back(printed_path(*view.shape, starts[file.start], file.position), file);
+        std::stable_sort(named.begin(), named.end(), [](const auto& a, const auto& b) { return path_less(b.first, a.first); });
+        std::transform(named.begin(), named.end(), files.begin(), [](const auto& one) { return one.second; });
     }
     return ordered;
 }
@@ -660,7 +734,7 @@ void serve(Tree& tree, const GramIndex* index, const Query& query, const Asker& 
     if (query.paths.size() == 1 && (all_files || starts.empty())) spec.single_threaded = 1;
     if (query.messages) tell_missing(spec, located.missing, reply);
     if (query.matcher != nullptr) selection = without_stdout(selection, *view, starts, asker.facts.fd[1]);
-    selection = sorted(selection, *view, query);
+    selection = sorted(selection, *view, starts, query);
     if (query.matcher == nullptr) {
         if (query.spec.quiet == 0) list_files(query, *view, starts, *selection, reply);
         outcome.search_us = us_between(begun, monotonic_ns());

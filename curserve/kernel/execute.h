@@ -32,7 +32,7 @@ struct Query {
     std::vector<std::string> kept;
     std::vector<std::string> paths;          // as typed; none: the cwd, implicitly
     Sort sort = Sort::kPath;
-    bool reverse = false;
+    bool sorted = false, reverse = false;    // sorted: an order was asked for; by path it is ours all the same
     bool with_filename_auto = false, mmap_auto = false, messages = true, one_file_system = false;
     unsigned threads = 2;
 };

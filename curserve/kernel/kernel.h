@@ -117,7 +117,7 @@ void cs_tree_numbers_get(const cs_tree *tree, cs_tree_numbers *out, char *why, s
 typedef struct cs_matcher_spec {        /* see matcher.h; lists are arrays of cs_bytes */
     cs_bytes program;
     uint32_t capture_slots;
-    uint8_t line_terminator, multi_line, re2_spans, literals_fold_ascii, required_fold_ascii, pad[3];
+    uint8_t line_terminator, multi_line, re2_spans, literals_fold_ascii, required_fold_ascii, told_terminator, pad[2];
     cs_bytes re2_ascii, re2_bytes;
     const cs_bytes *literals;
     size_t literals_count;
@@ -173,7 +173,7 @@ typedef struct cs_query_spec {
     const cs_bytes *paths;              /* as typed; none: the cwd, implicitly */
     size_t paths_count;
     int32_t sort;                       /* CS_SORT_* */
-    int32_t reverse;
+    uint8_t sorted, reverse;            /* sorted: one of the --sort flags is in force */
     int32_t with_filename_auto;         /* print file names unless exactly one path is given and it is a file */
     int32_t mmap_auto;                  /* spec.mmap: at most ten paths are given and all are files */
     int32_t brute;                      /* the index is not asked */

@@ -21,13 +21,15 @@ constexpr size_t kBufferBytes = 65536;  // ripgrep's DEFAULT_BUFFER_CAPACITY
 class LineBuffer {
   public:
     // first_nul: of the text before conversion, kNone if there is none. peeked: bytes that the first read gives
-    // alone (3, or 0 when a mark was stripped).
-    LineBuffer(const uint8_t* text, size_t size, uint8_t terminator, Binary binary, size_t first_nul, size_t peeked)
-        : text_(text), size_(size), terminator_(terminator), binary_(binary), first_nul_(first_nul), peeked_(peeked) {}
+    // alone (3, or 0 when a mark was stripped). capacity: what earlier files left.
+    LineBuffer(const uint8_t* text, size_t size, uint8_t terminator, Binary binary, size_t first_nul, size_t peeked,
+               size_t capacity = kBufferBytes)
+        : text_(text), size_(size), terminator_(terminator), binary_(binary), first_nul_(first_nul), peeked_(peeked),
+          capacity_(capacity) {}
 
     size_t start() const { return start_; }       // of the window; bytes before it were consumed
     size_t end() const { return lines_end_; }     // of the window
-    bool grew() const { return capacity_ > kBufferBytes; }
+    size_t capacity() const { return capacity_; }
     bool found_binary() const { return found_binary_; }
     size_t binary_offset() const { return first_nul_; }
     void consume_to(size_t offset) { start_ = offset; }
@@ -68,7 +70,7 @@ class LineBuffer {
     Binary binary_;
     size_t first_nul_;
     size_t peeked_;
-    size_t capacity_ = kBufferBytes;
+    size_t capacity_;
     size_t start_ = 0, lines_end_ = 0, end_ = 0;
     bool found_binary_ = false;
 };

@@ -28,6 +28,7 @@ struct MatcherSpec {
     uint32_t capture_slots = 2;           // 2 * (groups + 1)
     uint8_t line_terminator = '\n';       // '\0' with --null-data
     bool multi_line = false;              // -U: a match may span lines; haystacks are whole contents
+    bool told_terminator = true;          // ripgrep's engine was told what ends lines: not with -U
     // RE2 texts in Latin-1 (byte) mode, multi-line anchors spelled out; empty = RE2 cannot say it exactly there.
     std::string re2_ascii;                // exact on haystacks whose bytes are all < 0x80
     std::string re2_bytes;                // exact on any bytes

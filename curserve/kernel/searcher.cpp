@@ -3,6 +3,7 @@
 #include "searcher.h"
 
 #include <algorithm>
+#include <deque>
 #include <optional>
 #include <string>
 #include <vector>
@@ -98,14 +99,14 @@ Text text_of(const SearchSpec& spec, const Content& content) {
 }
 
 // A file that is read: window after window.
-void search_windows(const Job& job, Text& text, Sink& sink, FileResult* result) {
+void search_windows(const Job& job, Text& text, Sink& sink, size_t* buffer_bytes) {
     if (job.binary == Binary::kConvert && text.first_nul != kNone) {
         text.made.assign(text.bytes, text.bytes + text.size);
         std::replace(text.made.begin(), text.made.end(), uint8_t{0}, job.terminator.byte);
         text.bytes = text.made.data();
     }
     Core core(job, sink, text.bytes, text.size, false);
-    LineBuffer buffer(text.bytes, text.size, job.terminator.byte, job.binary, text.first_nul, text.peeked);
+    LineBuffer buffer(text.bytes, text.size, job.terminator.byte, job.binary, text.first_nul, text.peeked, *buffer_bytes);
     for (;;) {
         const bool already_binary = buffer.found_binary();
         const size_t old_start = buffer.start(), old_end = buffer.end();
@@ -123,10 +124,7 @@ void search_windows(const Job& job, Text& text, Sink& sink, FileResult* result) 
             break;
         }
     }
-    result->grew_buffer = buffer.grew();
-    const bool late_nul = job.binary != Binary::kNone && text.first_nul != kNone && text.first_nul >= kBufferBytes / 2;
-    const bool late_stop = job.spec.has_max_count && job.spec.after_context > 0 && text.size >= kBufferBytes;
-    result->minds_buffer = late_nul || late_stop;
+    *buffer_bytes = buffer.capacity();
     sink.finish(buffer.start(), buffer.found_binary() ? static_cast<int64_t>(buffer.binary_offset()) : -1);
 }
 
@@ -258,13 +256,13 @@ class Held : public Output {
     std::string text;
 };
 
-void run(const Job& job, Text& text, Sink& sink, FileResult* result) {
+void run(const Job& job, Text& text, Sink& sink, size_t* buffer_bytes) {
     if (job.multi_line) {
         MultiLineSearch(job, text, sink).run();
     } else if (text.mapped) {
         search_slice(job, text, sink);
     } else {
-        search_windows(job, text, sink, result);
+        search_windows(job, text, sink, buffer_bytes);
     }
 }
 
@@ -289,8 +287,11 @@ bool needs_whole(const SearchSpec& spec, const Matcher& matcher, const Content& 
 }
 
 FileResult search_content(const SearchSpec& spec, const Matcher& matcher, const Content& content, std::string_view path,
-                          bool named, Scratch& scratch, Output& output, const std::vector<ByteRange>* ranges) {
+                          bool named, Scratch& scratch, Output& output, const std::vector<ByteRange>* ranges,
+                          size_t* buffer_bytes) {
     FileResult result;
+    size_t first_buffer = kBufferBytes;
+    if (buffer_bytes == nullptr) buffer_bytes = &first_buffer;
     Text text = text_of(spec, content);
     const bool multi_line = matcher.spec().multi_line;
     // Ranges are of the content's own bytes and of lines that end with '\n'.
@@ -316,7 +317,7 @@ FileResult search_content(const SearchSpec& spec, const Matcher& matcher, const 
     const bool hold = clusters || (spec.mode == CS_MODE_JSON && job.multi_line);
     Writer out(hold ? held : output);
     const auto search = [&](Sink& sink) {
-        run(job, text, sink, &result);
+        run(job, text, sink, buffer_bytes);
         result.matched = sink.has_match();
         result.with_match = sink.searched_with_match;
         result.matches = sink.matches;
@@ -347,6 +348,53 @@ FileResult search_content(const SearchSpec& spec, const Matcher& matcher, const 
     result.stopped = out.stopped();
     if (hold && !held.text.empty()) result.stopped = !output.append(held.text.data(), held.text.size());
     return result;
+}
+
+bool may_mind_buffer(const SearchSpec& spec, const Matcher& matcher, const Content& content, bool named) {
+    if (matcher.spec().multi_line || searched_in_place(spec, content) || content.data.size() < kBufferBytes / 2) return false;
+    if (spec.has_max_count && spec.after_context > 0) return true;
+    if (content.first_nul == kNoNul || binary_rule(spec, named) == Binary::kNone) return false;
+    return spec.encoding > CS_ENCODING_NONE || content.first_nul >= static_cast<int64_t>(kBufferBytes / 2);
+}
+
+bool minds_buffer(const SearchSpec& spec, const Matcher& matcher, const Content& content, bool named, Scratch& scratch) {
+    Held first, other;
+    size_t small = kBufferBytes, large = std::max(4 * content.data.size(), kBufferBytes);
+    const FileResult a = search_content(spec, matcher, content, "x", named, scratch, first, nullptr, &small);
+    const FileResult b = search_content(spec, matcher, content, "x", named, scratch, other, nullptr, &large);
+    if (a.unsure != nullptr || b.unsure != nullptr) return false;  // declined anyway
+    if (a.matched != b.matched || a.matches != b.matches || a.matched_lines != b.matched_lines) return true;
+    // How much was searched is printed with a file's lines (JSON) and in statistics. Where several threads add up, that
+    // is chance for ripgrep, too, and this one of its sums.
+    const bool told = spec.stats != 0 && (spec.single_threaded != 0 || (spec.mode == CS_MODE_JSON && a.matched));
+    if (told && a.bytes_searched != b.bytes_searched) return true;
+    return spec.mode != CS_MODE_JSON && first.text != other.text;
+}
+
+bool may_grow_buffer(const SearchSpec& spec, const Content& content) {
+    if (searched_in_place(spec, content)) return false;
+    // What is decoded gets at most three times as long. A line shares the buffer with contexts before it.
+    const size_t room = spec.encoding > CS_ENCODING_NONE ? kBufferBytes / 3 : kBufferBytes;
+    const uint8_t* text = content.data.data();
+    const size_t size = content.data.size();
+    const uint8_t term = Terminator::of(spec).byte;
+    if (spec.before_context == 0 && spec.after_context == 0) {
+        for (size_t start = 0; size - start >= room;) {
+            const size_t last = rfind_byte(text, start, start + room - 1, term);
+            if (last == kNone) return true;
+            start = last + 1;
+        }
+        return false;
+    }
+    std::deque<size_t> starts;  // of lines that share the buffer
+    for (size_t start = 0; start < size && size - (starts.empty() ? start : starts.front()) >= room;) {
+        starts.push_back(start);
+        if (starts.size() > spec.before_context && starts.size() - spec.before_context > 2) starts.pop_front();
+        const size_t hit = find_byte(text, start, size, term);
+        start = hit == kNone ? size : hit + 1;
+        if (start - starts.front() >= room) return true;
+    }
+    return false;
 }
 
 bool may_skip_unmatched(const SearchSpec& spec) {

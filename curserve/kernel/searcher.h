@@ -25,9 +25,6 @@ struct FileResult {
     bool stopped = false;            // Output said stop
     uint64_t matched_lines = 0, matches = 0, bytes_searched = 0, bytes_printed = 0;
     bool searched = true;            // counts in "files searched"
-    // ripgrep keeps a buffer that a long line made it enlarge. After a file with grew_buffer, what it prints for one
-    // with minds_buffer may differ from this; between threads that is chance.
-    bool grew_buffer = false, minds_buffer = false;
     const char* unsure = nullptr;    // cannot be done exactly: a decline reason; nothing was appended then
 };
 
@@ -36,9 +33,20 @@ bool needs_whole(const SearchSpec&, const Matcher&, const Content&, bool named);
 
 // path: as ripgrep names the file, before --path-separator (which is spec's). named: the file was named on the command
 // line (binary rules differ). ranges: of content.data, whole lines in ascending order, outside of which no line matches
-// (the last may end beyond the data); null where nothing is known. They save time and change nothing.
+// (the last may end beyond the data); null where nothing is known. They save time and change nothing. buffer_bytes: the
+// size of ripgrep's buffer as earlier files left it, and after this one; null: as it is at first.
 FileResult search_content(const SearchSpec&, const Matcher&, const Content&, std::string_view path, bool named,
-                          Scratch&, Output&, const std::vector<ByteRange>* ranges = nullptr);
+                          Scratch&, Output&, const std::vector<ByteRange>* ranges = nullptr,
+                          size_t* buffer_bytes = nullptr);
+
+// ripgrep's thread keeps a buffer that a long line made it enlarge, and how far it looks into a binary file depends on
+// the size of its buffer.
+// Whether a search of this content may (never false where it does) depend on the buffer's size at its beginning.
+bool may_mind_buffer(const SearchSpec&, const Matcher&, const Content&, bool named);
+// Whether it does: searches twice.
+bool minds_buffer(const SearchSpec&, const Matcher&, const Content&, bool named, Scratch&);
+// Whether a search of this content may (never false where it does) enlarge the buffer.
+bool may_grow_buffer(const SearchSpec&, const Content&);
 
 // Whether a content without any match prints nothing and counts like no match, so that it need not be searched at all
 // if the index proves that it has none: false for -v, --passthru, --include-zero, --files-without-match and the like.

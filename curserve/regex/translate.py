@@ -59,8 +59,6 @@ def translate(patterns: Sequence[bytes], options: RegexOptions) -> Translation:
 def _translate(patterns: tuple[bytes, ...], options: RegexOptions) -> Translation:
     if options.size_limit is not None:
         raise Decline("regex_size_limit")
-    if options.null_data and (options.multi_line or options.crlf):
-        raise Decline("regex_null_data")
     try:
         texts = [pattern.decode() for pattern in patterns]
     except UnicodeDecodeError:
@@ -75,16 +73,21 @@ def _translate(patterns: tuple[bytes, ...], options: RegexOptions) -> Translatio
                        (LOOK, HALF_END_UNICODE if options.unicode else HALF_END_ASCII)))
         constructs.add("word")
     looks = set(_looks(node))
-    multi_line = options.multi_line
-    if multi_line and not looks & _LINE_LOOKS and not _can_match(node, 0x0A):
-        multi_line = False
+    terminator = 0 if options.null_data else 0x0A
+    if options.null_data and not options.multi_line and looks & {START, END}:
+        # rg asks whole lines, or all of its buffer, of the end of which \z speaks: as its engine takes to the pattern.
+        raise Decline("regex_null_data")
+    multi_line = options.multi_line and (
+        _can_match(node, terminator) or (terminator == 0x0A and not looks.isdisjoint(_LINE_LOOKS))
+    )
     findings = find_literals(node, insensitive)
     return Translation(
         program=compile_program(node),
         capture_slots=2 * len(names),
         capture_names=tuple(None if name is None else name.encode() for name in names),
-        line_terminator=0 if options.null_data else 0x0A,
+        line_terminator=terminator,
         multi_line=multi_line,
+        told_terminator=not options.multi_line,
         re2_ascii=re2text.ascii_text(node),
         re2_bytes=re2text.bytes_text(node),
         re2_spans=re2text.spans_agree(node),

@@ -8,7 +8,6 @@ may come in another order than in the answer of a ripgrep of several threads. St
 from __future__ import annotations
 
 import bisect
-import os
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -72,7 +71,7 @@ def unexplained(ours: Answer, argv: Sequence[bytes], ask: Callable[[Sequence[byt
 
 
 def order_difference(ours: Answer, ordered: Answer) -> str | None:
-    """Our files must come in the order of `ordered`, ripgrep's answer with --sort path.
+    """Our files must come in the order of `ordered`, an answer of ripgrep with --sort.
 
     That may have other lines: it is one thread's, and chance has a part in what several threads print (see
     `unexplained`). Then the lines that both have must come in the same order.
@@ -84,7 +83,7 @@ def order_difference(ours: Answer, ordered: Answer) -> str | None:
     if left == right or _longest_common(left, right) == shared.total():
         return None
     at = next(index for index, (a, b) in enumerate(zip(left, right, strict=False)) if a != b)
-    return f"order: ours {_cut(left[at:])}, with --sort path {_cut(right[at:])}"
+    return f"order: ours {_cut(left[at:])}, sorted {_cut(right[at:])}"
 
 
 def same_lines(mine: bytes, theirs: bytes) -> bool:
@@ -122,9 +121,12 @@ def with_never(argv: Sequence[bytes]) -> list[bytes] | None:
     return [b"-e", NEVER, *words]
 
 
-def may_be_sorted(argv: Sequence[bytes | str]) -> bool:
-    """False where an order was asked for already: ripgrep leaves files with equal times as it meets them."""
-    return not any(b"sort" in os.fsencode(word) for word in argv)
+def is_sorted(argv: Sequence[bytes]) -> bool:
+    """True where an order was asked for, so that ripgrep's answer has one."""
+    try:
+        return parse(argv).sort is not None
+    except Decline:
+        return False
 
 
 def _longest_common(left: Sequence[bytes], right: Sequence[bytes]) -> int:

@@ -8,7 +8,8 @@ from curserve.verify.answers import Answer
 from curserve.verify.commands import Command
 
 RIGHTLY_DECLINED = frozenset(
-    ("bad_flag", "bad_type", "bad_glob", "bad_pattern", "regex_error", "regex_property", "no_pattern")
+    ("bad_flag", "bad_type", "bad_glob", "bad_pattern", "no_pattern", "regex_error", "regex_literal_newline",
+     "regex_property")
 )
 """Reasons where ripgrep answers with an error message, which is the real one's to print."""
 
