@@ -32,9 +32,9 @@ class Agent:
 
     program: the command's name. search: how its own search tool starts rg, in words. reached_by: what redirects that,
     the first that applies: "hook", "preload" or "path". probes: the names of doctor's checks that take the same way.
-    shim_on_path: whether our folder may come first on PATH (interpose/hook.cjs sees to it in shells). vendored: the rg it brings, relative to any folder above
-    its program's real file. prompt: the words that run it headless, so that it may edit files and not more. model_env,
-    model_words: the endpoint, as environment and as words.
+    shim_on_path: whether our folder may come first on PATH (interpose/hook.cjs sees to it in shells). vendored: the rg
+    it brings, relative to any folder above its program's real file. prompt: the words that run it headless, so that it
+    may edit files and not more. model_env, model_words: the endpoint, as environment and as words.
     """
 
     name: str

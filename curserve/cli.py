@@ -196,7 +196,7 @@ def _tell_of_gemini(env: dict[str, str]) -> None:
 
     path = agents.environment(agents.by_name("gemini"), env, str(paths.shim_dir()))["PATH"]
     if os.isatty(2) and shutil.which("gemini", path=path) and not install.trusted_rg(path):
-        print("curserve: gemini finds no rg to search with; this gives it one: curserve install --system", file=sys.stderr)
+        print("curserve: gemini finds no rg; this gives it one: curserve install --system", file=sys.stderr)
 
 
 def _serve_in_background(folder: Path) -> None:

@@ -29,8 +29,8 @@ TIMEOUT_S = 240
 @dataclass(frozen=True)
 class Session:
     """results: one text per tool call. searches: the trace's lines (none without curserve). counted: the searches that
-    the daemon says it served meanwhile. tools: what the agent offered its model. out, err: the agent's own output. code:
-    its exit code."""
+    the daemon says it served meanwhile. tools: what the agent offered its model. out, err: the agent's own output.
+    code: its exit code."""
 
     results: list[str]
     searches: list[dict[str, Any]]

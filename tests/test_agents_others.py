@@ -199,8 +199,9 @@ def test_the_doctor_proves_each_agent_it_finds(tmp_path: Path) -> None:
         done = place.run("doctor", "--json", env=env, timeout_s=200)
         rows = {(row["subject"], row["check"]): row for row in json.loads(done.stdout)}
         assert set(packages) | {"shell", "daemon", "machine"} == {subject for subject, _ in rows}
-        for key in (("qwen", "vendored"), ("qwen", "node"), ("qwen", "bash"), ("codex", "vendored"), ("claude", "argv0"),
-                    ("claude", "bash"), ("opencode", "path"), ("opencode", "bash"), ("shell", "pty")):  # fmt: skip
+        for key in (("qwen", "vendored"), ("qwen", "node"), ("qwen", "bash"), ("codex", "vendored"),
+                    ("claude", "argv0"), ("claude", "bash"), ("opencode", "path"), ("opencode", "bash"),
+                    ("shell", "pty")):  # fmt: skip
             assert (rows[key]["verdict"], rows[key]["equal"], rows[key]["good"]) == ("served", True, True), rows[key]
         # Its sandbox may keep the trace from being written, too.
         assert rows["codex", "sandbox"]["verdict"] in ("declined", "missed", "skipped")
