@@ -34,7 +34,7 @@ class Translation:
     """The fields of MatcherSpec (curserve/kernel/matcher.h) with their meaning there, and more.
 
     `multi_line` is whether rg would search across lines: False also with -U if no match can hold the terminator and no
-    anchor looks at a newline. `capture_names[g]` is the name of group g, or None. `grams`: what a matching line contains.
+    anchor looks at a newline. `capture_names[g]` is the name of group g, or None. `grams`: what a matching line has.
     """
 
     program: bytes
