@@ -26,7 +26,7 @@ class SegmentBuilder {
     explicit SegmentBuilder(size_t block_bytes)
         : block_bytes_(block_bytes),
           seen_(zeros<uint64_t>((kNoGram + 1) / 64)),
-          lists_of_(zeros<List>(kGramKeys)) {
+          number_of_(zeros<uint32_t>(kGramKeys)) {
         seen_[kNoGram / 64] = uint64_t{1} << (kNoGram % 64);  // never new
     }
 
@@ -64,19 +64,18 @@ class SegmentBuilder {
         Segment& segment = *segment_;
         segment.serial = serial;
         first_block_.push_back(segment.blocks);
-        std::sort(keys_.begin(), keys_.end());
         const uint32_t dense_bytes = (segment.blocks + 7) / 8;
         size_t total = 0;
-        for (const GramKey key : keys_) total += std::min(lists_of_[key].size_bytes, dense_bytes);
+        for (const List& list : postings_) total += std::min(list.size_bytes, dense_bytes);
+        std::sort(keys_.begin(), keys_.end());
         std::vector<uint8_t> lists;
         lists.reserve(total);
         std::vector<uint32_t> offsets, directory;
         offsets.reserve(keys_.size() + 1);
         for (const GramKey key : keys_) {
-            List& list = lists_of_[key];
             offsets.push_back(static_cast<uint32_t>(lists.size()));
-            put(list, dense_bytes, &lists);
-            list = List{0, 0, 0, 0};
+            put(postings_[number_of_[key] - 1], dense_bytes, &lists);
+            number_of_[key] = 0;
         }
         offsets.push_back(static_cast<uint32_t>(lists.size()));
         segment.shift_ = 24;
@@ -99,6 +98,7 @@ class SegmentBuilder {
         segment.binary = std::vector<uint64_t>(binary_);
         segment.held.shrink_to_fit();
         keys_.clear();
+        postings_.clear();
         pool_.clear();
         first_block_.clear();
         block_start_.clear();
@@ -109,15 +109,14 @@ class SegmentBuilder {
         return made;
     }
 
-    uint64_t text_bytes() const { return segment_->text_bytes; }
-    // Whether one more content could overflow what 32 bits address.
-    bool full() const { return pool_.size() > (1u << 30); }
+    // So much text will come: room that is not touched costs nothing, growing would copy it all several times.
+    void expect(uint64_t text_bytes) { pool_.reserve(std::min<size_t>(text_bytes / 2, 1u << 30)); }
 
   private:
     static constexpr uint32_t kChunkBytes = 32, kLinkBytes = 4;
     static constexpr size_t kLongLineBytes = 65536;  // ripgrep's buffer, which a longer line makes it enlarge
 
-    struct List {              // all zero: none
+    struct List {
         uint32_t after;        // the last block it holds, plus 1
         uint32_t size_bytes;
         uint32_t head, tail;   // where its first chunk begins and its next byte goes, in pool_
@@ -184,13 +183,16 @@ class SegmentBuilder {
     }
 
     void append(GramKey key, uint32_t block) {
-        List& list = lists_of_[key];
+        uint32_t& number = number_of_[key];
+        if (number == 0) {
+            keys_.push_back(key);
+            const uint32_t chunk = new_chunk();
+            postings_.push_back(List{0, 0, chunk, chunk});
+            number = static_cast<uint32_t>(postings_.size());
+        }
+        List& list = postings_[number - 1];
         uint32_t difference = block + 1 - list.after;
         list.after = block + 1;
-        if (list.size_bytes == 0) {
-            keys_.push_back(key);
-            list.head = list.tail = new_chunk();
-        }
         for (; difference >= 0x80; difference >>= 7) push(list, static_cast<uint8_t>(difference | 0x80));
         push(list, static_cast<uint8_t>(difference));
     }
@@ -246,8 +248,9 @@ class SegmentBuilder {
     std::vector<uint32_t> first_block_, block_start_, size_bytes_;  // the segment's
     std::vector<uint64_t> binary_;    // the segment's
     Array<uint64_t> seen_;            // a bit per key; all clear between blocks, but for kNoGram's
-    Array<List> lists_of_;            // by key
+    Array<uint32_t> number_of_;       // by key: its list in postings_, plus 1; four bytes, for most lie on pages of their own
     std::vector<GramKey> keys_;       // that have a list
+    std::vector<List> postings_;      // in the order in which their keys were met: the common ones lie together
     std::vector<uint8_t> pool_;
     std::vector<GramKey> fresh_;
     std::vector<uint8_t> rewritten_;
@@ -355,6 +358,7 @@ void GramIndex::build(std::vector<ContentRef> contents, const std::vector<Segmen
             std::unique_ptr<SegmentBuilder> builder;
             for (size_t batch; (batch = next.fetch_add(1)) < made.size();) {
                 if (builder == nullptr) builder = std::make_unique<SegmentBuilder>(options_.block_bytes);
+                builder->expect(target);
                 for (size_t i = starts[batch]; i < starts[batch + 1]; ++i) {
                     if (cancel.load(std::memory_order_relaxed) || failed.load(std::memory_order_relaxed)) return;
                     if (!Room::instance().wait(0, cancel)) return;
