@@ -95,6 +95,9 @@ void LiveTree::walk_directory(Walking& walking, Node* dir, uint32_t saved) {
         return;
     }
     std::sort(names.begin(), names.end(), [](const Listed& a, const Listed& b) { return a.name < b.name; });
+    // A name that was removed and made again meanwhile may be listed twice.
+    const auto same_name = [](const Listed& a, const Listed& b) { return a.name == b.name; };
+    names.erase(std::unique(names.begin(), names.end(), same_name), names.end());
     bool rules = false;
     for (const Listed& listed : names) rules = rules || decides_rules(listed.name);
     if (walking.git != nullptr) {  // before any file here is read, and before a folder below is walked

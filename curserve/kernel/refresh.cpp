@@ -77,7 +77,13 @@ Node* LiveTree::add_child(Node* dir, const std::string& name, Kind kind) {
         node->dir->id = next_id_++;
         directories_[node->dir->id] = node;
     }
-    dir->dir->children[std::string_view(node->name)] = std::move(owned);
+    Children& children = dir->dir->children;
+    // Mostly made in their order. One that has the name already goes; its key looks into it.
+    const auto at = children.try_emplace(children.end(), std::string_view(node->name), std::move(owned));
+    if (at->second.get() != node) {
+        children.erase(at);
+        children.emplace(std::string_view(node->name), std::move(owned));
+    }
     return node;
 }
 

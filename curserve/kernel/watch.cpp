@@ -142,30 +142,91 @@ int Watch::add(int dir_fd, uint32_t mask, const std::shared_ptr<LetterBox>& box,
     // Through the open descriptor: exactly the directory that is listed, whatever happens to its name meanwhile.
     char path[48];
     std::snprintf(path, sizeof path, "/proc/self/fd/%d", dir_fd);
-    std::lock_guard<std::mutex> lock(mutex_);  // so that its first event finds its target
-    const int wd = ::inotify_add_watch(fd_, path, mask | IN_MASK_ADD);
-    if (wd < 0) return -errno;
-    std::vector<Target>& targets = targets_[wd];
-    if (targets.empty()) watches_.fetch_add(1, std::memory_order_relaxed);
-    for (const Target& target : targets) {
-        if (target.box == box && target.dir == dir) return wd;
+    // Outside of the lock, for two threads that load spend a third of their time here. What happens before the target is
+    // noted is lost, and happened before the directory is listed. Only a removal meanwhile may have ended this very watch.
+    const auto watch = [&] { return ::inotify_add_watch(fd_, path, mask | IN_MASK_ADD); };
+    uint64_t removals = 0;
+    {
+        std::lock_guard<std::mutex> lock(mutex_);
+        removals = removals_;
     }
-    targets.push_back(Target{box, dir});
+    int wd = watch();
+    if (wd < 0) return -errno;
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (removals != removals_) wd = watch();
+    if (wd < 0) return -errno;
+    bool known = false;
+    each_target(wd, [&](const Target& target) { known = known || (target.box == box.get() && target.dir == dir); });
+    if (known) return wd;
+    Box& mine = boxes_.try_emplace(box.get(), Box{box, 0}).first->second;
+    mine.targets++;
+    std::unique_ptr<Page>& page = pages_[wd / Page::kSize];
+    if (page == nullptr) page = std::make_unique<Page>();
+    Target& first = page->first[static_cast<size_t>(wd % Page::kSize)];
+    if (first.box != nullptr) {
+        more_[wd].push_back(Target{box.get(), dir});
+        return wd;
+    }
+    first = Target{box.get(), dir};
+    page->used++;
+    watches_.fetch_add(1, std::memory_order_relaxed);
     return wd;
+}
+
+template <typename Visit>
+void Watch::each_target(int wd, Visit visit) {
+    const auto page = pages_.find(wd / Page::kSize);
+    if (page == pages_.end()) return;
+    const Target& first = page->second->first[static_cast<size_t>(wd % Page::kSize)];
+    if (first.box == nullptr) return;
+    visit(first);
+    if (more_.empty()) return;
+    const auto more = more_.find(wd);
+    if (more == more_.end()) return;
+    for (const Target& target : more->second) visit(target);
+}
+
+// All targets of a watch that has ended.
+void Watch::forget(int wd) {
+    each_target(wd, [&](const Target& target) {
+        const auto box = boxes_.find(target.box);
+        if (--box->second.targets == 0) boxes_.erase(box);
+    });
+    more_.erase(wd);
+    const auto page = pages_.find(wd / Page::kSize);
+    if (page == pages_.end() || page->second->first[static_cast<size_t>(wd % Page::kSize)].box == nullptr) return;
+    page->second->first[static_cast<size_t>(wd % Page::kSize)] = Target();
+    if (--page->second->used == 0) pages_.erase(page);
+    watches_.fetch_sub(1, std::memory_order_relaxed);
 }
 
 void Watch::remove(int wd, const LetterBox* box, uint64_t dir) {
     std::lock_guard<std::mutex> lock(mutex_);
-    const auto it = targets_.find(wd);
-    if (it == targets_.end()) return;
-    std::vector<Target>& targets = it->second;
-    targets.erase(std::remove_if(targets.begin(), targets.end(),
-                                 [&](const Target& t) { return t.box.get() == box && t.dir == dir; }),
-                  targets.end());
-    if (!targets.empty()) return;
-    targets_.erase(it);
-    watches_.fetch_sub(1, std::memory_order_relaxed);
-    ::inotify_rm_watch(fd_, wd);  // its IN_IGNORED finds no target; descriptors are not handed out again
+    std::vector<Target> left;
+    bool found = false;
+    each_target(wd, [&](const Target& target) {
+        if (target.box == box && target.dir == dir) {
+            found = true;
+        } else {
+            left.push_back(target);
+        }
+    });
+    if (!found) return;
+    if (left.empty()) {
+        forget(wd);
+        removals_++;
+        ::inotify_rm_watch(fd_, wd);  // its IN_IGNORED finds no target; descriptors are not handed out again
+        return;
+    }
+    const auto mine = boxes_.find(box);
+    if (--mine->second.targets == 0) boxes_.erase(mine);
+    pages_[wd / Page::kSize]->first[static_cast<size_t>(wd % Page::kSize)] = left.front();
+    left.erase(left.begin());
+    if (left.empty()) {
+        more_.erase(wd);
+    } else {
+        more_[wd] = std::move(left);
+    }
 }
 
 void Watch::drain() {
@@ -200,21 +261,13 @@ void Watch::distribute(const char* buffer, size_t size) {
         const char* name = event.len != 0 ? buffer + at + sizeof event : nullptr;
         at += sizeof event + event.len;
         if ((event.mask & IN_Q_OVERFLOW) != 0) {
-            std::unordered_set<LetterBox*> told;
-            for (auto& [wd, targets] : targets_) {
-                for (Target& target : targets) {
-                    if (told.insert(target.box.get()).second) target.box->overflow();
-                }
-            }
+            for (auto& [key, box] : boxes_) box.box->overflow();
             continue;
         }
-        const auto it = targets_.find(event.wd);
-        if (it == targets_.end()) continue;
-        for (Target& target : it->second) target.box->deliver(target.dir, event.mask, event.cookie, name);
-        if ((event.mask & IN_IGNORED) != 0) {
-            targets_.erase(it);
-            watches_.fetch_sub(1, std::memory_order_relaxed);
-        }
+        each_target(event.wd, [&](const Target& target) {
+            target.box->deliver(target.dir, event.mask, event.cookie, name);
+        });
+        if ((event.mask & IN_IGNORED) != 0) forget(event.wd);
     }
 }
 

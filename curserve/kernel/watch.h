@@ -5,6 +5,7 @@
 // is in the letter boxes. Only marks: opens no file, decides nothing. Does not know: nodes, views.
 #ifndef CURSERVE_WATCH_H
 #define CURSERVE_WATCH_H
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <deque>
@@ -92,9 +93,19 @@ class Watch {
 
   private:
     struct Target {
-        std::shared_ptr<LetterBox> box;
-        uint64_t dir;
+        LetterBox* box = nullptr;  // of boxes_
+        uint64_t dir = 0;
     };
+    // Watch descriptors are handed out in ascending order, a tree's one after the other: a page of targets costs a
+    // quarter of what a node of a hash table for each would.
+    struct Page {
+        static constexpr int kSize = 256;
+        std::array<Target, kSize> first;            // null: not watched
+        uint32_t used = 0;                          // of them
+    };
+    template <typename Visit>
+    void each_target(int wd, Visit visit);
+    void forget(int wd);
     Watch(int fd, int stop_fd, int nap_ms);
     void drain_locked();
     void distribute(const char* buffer, size_t size);
@@ -102,7 +113,14 @@ class Watch {
 
     const int fd_, stop_fd_, nap_ms_;
     std::mutex mutex_;                                      // before any LetterBox's
-    std::unordered_map<int, std::vector<Target>> targets_;  // under mutex_
+    std::unordered_map<int, std::unique_ptr<Page>> pages_;  // under mutex_: by wd / kSize
+    std::unordered_map<int, std::vector<Target>> more_;     // under mutex_: of directories watched more than once
+    struct Box {
+        std::shared_ptr<LetterBox> box;
+        uint64_t targets;
+    };
+    std::unordered_map<const LetterBox*, Box> boxes_;       // under mutex_: of all targets
+    uint64_t removals_ = 0;                                 // under mutex_
     std::vector<char> buffer_;                              // under mutex_
     std::atomic<uint64_t> watches_{0};
     std::thread reader_;
