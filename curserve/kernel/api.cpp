@@ -206,8 +206,10 @@ int cs_tree_index(cs_tree* tree, unsigned threads, double settled_s, uint64_t le
         ::clock_gettime(CLOCK_REALTIME, &now);
         const int64_t before_ns = static_cast<int64_t>(now.tv_sec) * 1000000000 + now.tv_nsec -
                                   static_cast<int64_t>(settled_s * 1e9);
+        if (tree->archive != nullptr) tree->archive->restore_index(*tree->index);
         const GramIndex::Updating updating{before_ns, least_bytes, threads, wait != 0};
         const bool done = tree->index->update(view, updating, tree->progress.cancel);
+        tree->tree->rest();
         if (least_bytes == 0) ::malloc_trim(0);  // after a load: what listing, reading and building left behind
         return done ? 0 : EBUSY;
     } catch (const std::exception&) {

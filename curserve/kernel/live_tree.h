@@ -41,8 +41,10 @@ class LiveTree final : public Tree {
     }
     const std::string& root() const override { return root_; }
     Identity identity() const override { return identity_; }
+    void rest(bool anyway) override;
     void close() override;
 
+    static constexpr uint64_t kTopId = 1;                            // the root's directory
     static constexpr int64_t kTickNs = 20 * 1000 * 1000;             // a stat vouches for reads later than this
     static constexpr int64_t kYoungNs = 10LL * 1000 * 1000 * 1000;   // how long kYoung lasts after the last change
     static constexpr int64_t kAppearedNs = 600LL * 1000 * 1000 * 1000;  // the same for kAppeared
@@ -119,6 +121,12 @@ class LiveTree final : public Tree {
     static bool same_stat(const Facts& facts, const struct stat& st);
     void settle(Node* node, uint8_t set, uint8_t clear);
 
+    // rest.cpp
+    struct Resting;
+    void wake();
+    bool resting_in_doubt() const;
+    void release_resting();
+
     // loader.cpp
     struct Wanted {  // a file to be read, and what was saved of that name (SavedTree::kNowhere: nothing)
         Node* node;
@@ -149,7 +157,9 @@ class LiveTree final : public Tree {
     const std::shared_ptr<LetterBox> box_ = std::make_shared<LetterBox>();
 
     mutable std::timed_mutex mutex_;       // everything below but the atomics and what why_mutex_ guards
-    std::unique_ptr<Node> top_;            // the root's node
+    std::unique_ptr<Node> top_;            // the root's node; null while the tree rests
+    std::shared_ptr<const Resting> resting_;  // instead of the nodes; null: they are there
+    uint64_t busy_generation_ = 0;         // the latest one when rest() was last asked for
     std::vector<Above> above_;             // "/" first
     ViewRef view_;
     std::string mounts_;
@@ -167,11 +177,12 @@ class LiveTree final : public Tree {
     uint64_t next_id_ = 1;                 // under index_mutex_
 
     std::atomic<TreeState> state_{TreeState::kLoading};
-    std::atomic<bool> closing_{false};
+    std::atomic<bool> closing_{false}, rests_{false};
     std::atomic<uint64_t> reads_{0}, known_{0}, unsettled_count_{0}, watch_count_{0};
     mutable std::mutex why_mutex_;
     std::string why_;
     mutable std::mutex view_mutex_;        // view_ for numbers() and sweep(), which must not wait for a barrier
+    mutable Numbers counted_{};            // under it: of the View of that generation
 };
 
 }  // namespace curserve

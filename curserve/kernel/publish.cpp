@@ -18,45 +18,46 @@ class Layout {
     Layout(const Shape* last, std::function<uint32_t(Node*)> place) : last_(last), place_(std::move(place)) {
         if (last_ == nullptr) return;
         const size_t size = last_->parent.size() + 64;
-        shape->names.reserve(last_->names.size() + 4096);
-        shape->path_start.reserve(size + 1);
-        shape->name_start.reserve(size);
-        shape->parent.reserve(size);
-        shape->end.reserve(size);
-        shape->kind.reserve(size);
-        shape->listing.reserve(size);
-        shape->error.reserve(size);
-        shape->slot.reserve(size);
+        laid.names.reserve(last_->names.size() + 4096);
+        laid.path_start.reserve(size + 1);
+        laid.name_start.reserve(size);
+        laid.parent.reserve(size);
+        laid.end.reserve(size);
+        laid.kind.reserve(size);
+        laid.listing.reserve(size);
+        laid.error.reserve(size);
+        laid.slot.reserve(size);
         for (const auto& [position, rules] : last_->rules) old_rules_.push_back(position);
         std::sort(old_rules_.begin(), old_rules_.end());
     }
 
     // old: where the last Shape has this very path and node, or kNowhere. Recursion is bounded by PATH_MAX / 2 levels.
     void lay(Node* node, Position parent, Position old) {
-        const Position position = shape->size();
+        const Position position = laid.size();
         const size_t before = path_.size();
         if (!path_.empty()) path_.push_back('/');
-        shape->path_start.push_back(shape->names.size());
-        shape->name_start.push_back(static_cast<uint32_t>(path_.size()));
+        laid.path_start.push_back(laid.names.size());
+        laid.name_start.push_back(static_cast<uint32_t>(path_.size()));
         path_ += node->name;
-        shape->names += path_;
-        shape->parent.push_back(parent);
-        shape->end.push_back(position + 1);
-        shape->kind.push_back(node->kind);
-        shape->listing.push_back(node->is_directory() ? node->dir->listing : Listing::kListed);
-        shape->error.push_back(node->error);
-        shape->slot.push_back(place_(node));
+        laid.names.insert(laid.names.end(), path_.begin(), path_.end());
+        laid.parent.push_back(parent);
+        laid.end.push_back(position + 1);
+        laid.kind.push_back(node->kind);
+        laid.listing.push_back(node->is_directory() ? node->dir->listing : Listing::kListed);
+        laid.error.push_back(node->error);
+        laid.slot.push_back(place_(node));
         node->laid = true;
         node->touched = false;
         if (node->is_directory()) {
             if (node->dir->rules != nullptr) shape->rules.emplace(position, node->dir->rules);
             lay_children(node, position, old);
-            shape->end[position] = shape->size();
+            laid.end[position] = laid.size();
         }
         path_.resize(before);
     }
 
     std::shared_ptr<Shape> shape = std::make_shared<Shape>();
+    Laid laid;
 
   private:
     void lay_children(Node* node, Position position, Position old) {
@@ -84,26 +85,30 @@ class Layout {
     // Appends entries [first, stop) of the last Shape, children of what is now at `parent` and all below them.
     void copy(Position first, Position stop, Position parent) {
         const Shape& old = *last_;
-        const Position begin = shape->size();
-        const uint64_t text = shape->names.size(), old_text = old.path_start[first];
-        shape->names.append(old.names, old_text, old.path_start[stop] - old_text);
+        const Position begin = laid.size();
+        const uint64_t text = laid.names.size(), old_text = old.path_start[first];
+        laid.names.insert(laid.names.end(), old.names.begin() + old_text, old.names.begin() + old.path_start[stop]);
         const auto take = [&](auto& to, const auto& source) {
             to.insert(to.end(), source.begin() + first, source.begin() + stop);
         };
-        take(shape->path_start, old.path_start);
-        take(shape->parent, old.parent);
-        take(shape->end, old.end);
-        take(shape->name_start, old.name_start);
-        take(shape->kind, old.kind);
-        take(shape->listing, old.listing);
-        take(shape->error, old.error);
-        take(shape->slot, old.slot);
+        take(laid.path_start, old.path_start);
+        take(laid.parent, old.parent);
+        take(laid.end, old.end);
+        take(laid.name_start, old.name_start);
+        take(laid.kind, old.kind);
+        take(laid.listing, old.listing);
+        take(laid.error, old.error);
+        if (old.slot.empty()) {
+            for (Position p = first; p < stop; p++) laid.slot.push_back(p);
+        } else {
+            take(laid.slot, old.slot);
+        }
         // Loops that a compiler makes wide; the differences may wrap around, which adds up again.
         const uint64_t text_shift = text - old_text;
         const Position shift = begin - first, count = stop - first;
-        uint64_t* starts = shape->path_start.data() + begin;
-        Position* ends = shape->end.data() + begin;
-        Position* parents = shape->parent.data() + begin;
+        uint64_t* starts = laid.path_start.data() + begin;
+        Position* ends = laid.end.data() + begin;
+        Position* parents = laid.parent.data() + begin;
         for (Position i = 0; i < count; i++) starts[i] += text_shift;
         for (Position i = 0; i < count; i++) ends[i] += shift;
         for (Position i = 0; i < count; i++) parents[i] = parents[i] >= first ? parents[i] + shift : parent;
@@ -179,18 +184,9 @@ void LiveTree::publish_shape(const std::unordered_set<Node*>& changed) {
     });
     layout.lay(top_.get(), kNowhere, anew ? kNowhere : 0);
     Shape& shape = *layout.shape;
-    shape.path_start.push_back(shape.names.size());
-    if (anew) {  // grown by doubling; kept for long
-        shape.names.shrink_to_fit();
-        shape.path_start.shrink_to_fit();
-        shape.name_start.shrink_to_fit();
-        shape.parent.shrink_to_fit();
-        shape.end.shrink_to_fit();
-        shape.kind.shrink_to_fit();
-        shape.listing.shrink_to_fit();
-        shape.error.shrink_to_fit();
-        shape.slot.shrink_to_fit();
-    }
+    layout.laid.path_start.push_back(layout.laid.names.size());
+    if (anew) layout.laid.slot.clear();  // handed out in the order of positions
+    shape.take(std::move(layout.laid), anew);
     shape.root = root_;
     for (const Above& above : above_) shape.above.emplace_back(above.path, above.rules);
     for (const Node* node : changed) {

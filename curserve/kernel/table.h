@@ -1,6 +1,5 @@
-// table.h: an array that does not change any more: owned, or a part of one of our own files on disk, mapped.
-//
-// A reader does not know the difference; the file stays mapped as long as a table lies in it.
+// table.h: an array that does not change any more, and who keeps it: some vector that others may share, or one of our own
+// files on disk, mapped. A reader does not know the difference.
 #ifndef CURSERVE_TABLE_H
 #define CURSERVE_TABLE_H
 #include <cstddef>
@@ -9,45 +8,35 @@
 #include <utility>
 #include <vector>
 
-namespace curserve {
+#include "mapped_file.h"
 
-class MappedFile;
+namespace curserve {
 
 template <typename T>
 class Table {
   public:
     Table() = default;
-    Table(std::vector<T> own) : own_(std::move(own)), size_(own_.size()) {}
-    Table(const T* mapped, size_t size, std::shared_ptr<const MappedFile> file)
-        : mapped_(mapped), size_(size), file_(std::move(file)) {}
-    Table(const Table& other) = default;
-    Table& operator=(const Table& other) = default;
-    Table(Table&& other) noexcept : Table() { swap(other); }
-    Table& operator=(Table&& other) noexcept {
-        Table taken(std::move(other));
-        swap(taken);
-        return *this;
+    Table(std::vector<T> own) : Table(std::make_shared<const std::vector<T>>(std::move(own))) {}
+    explicit Table(std::shared_ptr<const std::vector<T>> shared) : data_(shared->data()), size_(shared->size()) {
+        keep_ = std::move(shared);
     }
-    const T* data() const { return file_ != nullptr ? mapped_ : own_.data(); }
+    Table(const T* mapped, size_t size, std::shared_ptr<const MappedFile> file)
+        : data_(mapped), size_(size), file_(file.get()), keep_(std::move(file)) {}
+    const T* data() const { return data_; }
     size_t size() const { return size_; }
     bool empty() const { return size_ == 0; }
-    const T& operator[](size_t i) const { return data()[i]; }
-    const T& back() const { return data()[size_ - 1]; }
-    const T* begin() const { return data(); }
-    const T* end() const { return data() + size_; }
-    const std::shared_ptr<const MappedFile>& file() const { return file_; }  // null: owned
+    const T& operator[](size_t i) const { return data_[i]; }
+    const T& back() const { return data_[size_ - 1]; }
+    const T* begin() const { return data_; }
+    const T* end() const { return data_ + size_; }
+    const uint8_t* bytes() const { return reinterpret_cast<const uint8_t*>(data_); }
+    const MappedFile* file() const { return file_; }  // null: none
 
   private:
-    void swap(Table& other) noexcept {
-        std::swap(own_, other.own_);
-        std::swap(mapped_, other.mapped_);
-        std::swap(size_, other.size_);
-        std::swap(file_, other.file_);
-    }
-    std::vector<T> own_;
-    const T* mapped_ = nullptr;
+    const T* data_ = nullptr;
     size_t size_ = 0;
-    std::shared_ptr<const MappedFile> file_;
+    const MappedFile* file_ = nullptr;
+    std::shared_ptr<const void> keep_;
 };
 
 }  // namespace curserve

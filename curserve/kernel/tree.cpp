@@ -66,7 +66,7 @@ LiveTree::LiveTree(std::shared_ptr<Store> store, std::shared_ptr<Watch> watch, c
     top_ = std::make_unique<Node>();
     top_->kind = Kind::kDirectory;
     top_->dir = std::make_unique<DirPart>();
-    top_->dir->id = next_id_++;
+    top_->dir->id = next_id_++;  // kTopId
     take_stat(&top_->facts, st);
     directories_[top_->dir->id] = top_.get();
     by_inode_[top_->facts.dev][top_->facts.ino] = top_.get();
@@ -182,6 +182,7 @@ int LiveTree::load(unsigned threads, Progress& progress) {
         if (node->parent != nullptr) box_->mark(node->parent->dir->id, node->name);
     }
     publish_shape({});
+    busy_generation_ = generation_;  // it may rest at once
     set_state(TreeState::kLive, std::string());
     return 0;
 }
@@ -198,6 +199,7 @@ void LiveTree::close_locked() {
 }
 
 void LiveTree::release() {
+    release_resting();
     for (const auto& [id, node] : directories_) {
         if (node->dir->wd >= 0) watch_->remove(node->dir->wd, box_.get(), id);
         node->dir->wd = -1;
@@ -223,8 +225,9 @@ Tree::Numbers LiveTree::numbers() const {
     {
         std::lock_guard<std::mutex> lock(view_mutex_);
         view = view_;
+        if (view != nullptr && counted_.generation == view->generation) n = counted_;
     }
-    if (view != nullptr) {
+    if (view != nullptr && n.generation != view->generation) {  // asked for far more often than anything changes
         n.generation = view->generation;
         n.entries = view->shape->size();
         for (Position p = 0; p < view->shape->size(); p++) {
@@ -235,6 +238,8 @@ Tree::Numbers LiveTree::numbers() const {
             n.files_held++;
             n.text_bytes += content->data.size();
         }
+        std::lock_guard<std::mutex> lock(view_mutex_);
+        counted_ = n;
     }
     n.watches = watch_count_.load();
     n.dirty = box_->size();
@@ -242,6 +247,7 @@ Tree::Numbers LiveTree::numbers() const {
     n.overflows = box_->overflows();
     n.reads = reads_.load();
     n.known = known_.load();
+    n.resting = rests_.load();
     return n;
 }
 
@@ -270,20 +276,27 @@ ViewRef LiveTree::barrier(const char** reason) {
 
     watch_->drain();
     LetterBox::Mail mail = box_->take();
-    if (!root_is_there() || mail.lost.count(top_->dir->id) != 0) {
+    if (!root_is_there() || mail.lost.count(kTopId) != 0) {
         set_state(TreeState::kGone, root_ + " was moved, deleted or covered");
         return refuse("gone");
     }
-    Pass pass;
+    bool mounted = false;
     if (mountinfo_fd_.get() >= 0) {
         struct pollfd wait = {mountinfo_fd_.get(), POLLPRI, 0};
         if (::poll(&wait, 1, 0) > 0 && (wait.revents & (POLLPRI | POLLERR)) != 0) {
             std::string mounts = mounts_below(mountinfo_fd_.get(), root_);
-            if (mounts != mounts_) pass.deep.insert(top_.get());
+            mounted = mounts != mounts_;
             mounts_ = std::move(mounts);
         }
     }
-    if (refresh_above(mail)) {
+    const bool above_changed = refresh_above(mail);
+    if (resting_ != nullptr) {
+        if (mail.empty() && !mounted && !above_changed && !resting_in_doubt()) return view_;
+        wake();
+    }
+    Pass pass;
+    if (mounted) pass.deep.insert(top_.get());
+    if (above_changed) {
         pass.shape = true;
         pass.reconsider.insert(top_.get());
     }
@@ -527,6 +540,7 @@ ViewRef LiveTree::extend(const ViewRef& view, const std::vector<Position>& list,
         *reason = !lock.owns_lock() ? "busy" : state_.load() == TreeState::kPoisoned ? "poisoned" : "gone";
         return nullptr;
     }
+    wake();
     Pass pass;
     uint64_t bytes = 0;
     for (const Position p : load) {
@@ -613,6 +627,7 @@ void LiveTree::sweep() {
     if (differ.empty()) return;
     std::lock_guard<std::timed_mutex> lock(mutex_);
     if (state_.load() != TreeState::kLive) return;
+    wake();
     for (const std::string& path : differ) {
         const Node* node = find_node(path);
         if (node != nullptr && node->parent != nullptr) box_->mark(node->parent->dir->id, node->name);

@@ -52,6 +52,7 @@ class Tree : public std::enable_shared_from_this<Tree> {
     struct Numbers {
         uint64_t generation, entries, files, files_held, text_bytes, watches, dirty, unsettled, overflows, reads;
         uint64_t known;  // files of the first walk that were not read: their content was held, or kept on disk
+        bool resting;
     };
     virtual Numbers numbers() const = 0;
     virtual ViewRef latest() const = 0;  // what was published last, without a barrier; null: nothing
@@ -64,6 +65,9 @@ class Tree : public std::enable_shared_from_this<Tree> {
     // Compares every file held with its stat and marks what differs for the next barrier: what no event tells (stores
     // into shared mappings, writes through unknown links). To be called every 30 s or so; keeps no barrier waiting.
     virtual void sweep() = 0;
+    // To be called now and then: needs less memory until the next change, if nothing has changed since the last call
+    // and no file must be compared by stat at each barrier; or anyway (for tests).
+    virtual void rest(bool anyway = false) = 0;
     virtual void close() = 0;  // removes the watches; barrier() gives "gone" from then on
 };
 

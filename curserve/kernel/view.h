@@ -19,6 +19,7 @@
 
 #include "content.h"
 #include "ignore.h"
+#include "table.h"
 
 namespace curserve {
 
@@ -32,19 +33,9 @@ enum class Listing : uint8_t { kListed, kUnlisted, kFailed };
 
 class SelectionCache;  // select.h: what a filter chose in this shape
 
-class Shape {
-  public:
-    Position size() const { return static_cast<Position>(parent.size()); }
-    uint32_t slot_of(Position p) const { return slot.empty() ? p : slot[p]; }
-    // Root-relative path, no leading slash; "" for the root.
-    std::string_view path(Position p) const {
-        return std::string_view(names).substr(path_start[p], path_start[p + 1] - path_start[p]);
-    }
-    std::string_view name(Position p) const { return path(p).substr(name_start[p]); }
-    // Finds the entry of a root-relative path ("" is the root) or kNowhere; no "." or ".." components, no double slash.
-    Position find(std::string_view path) const;
-
-    std::string names;                  // all paths, one after the other
+// What a Shape is made of, in the making: a value per position unless said otherwise.
+struct Laid {
+    std::vector<char> names;            // all paths, one after the other
     std::vector<uint64_t> path_start;   // size() + 1
     std::vector<uint32_t> name_start;   // offset of the last component in path(p)
     std::vector<Position> parent;       // kNowhere for the root
@@ -53,6 +44,32 @@ class Shape {
     std::vector<Listing> listing;       // of directories
     std::vector<int> error;             // errno of a failed listing or stat, 0 otherwise
     std::vector<uint32_t> slot;         // where a position's Facts are; empty: each at its own number
+    Position size() const { return static_cast<Position>(parent.size()); }
+};
+
+class Shape {
+  public:
+    Position size() const { return static_cast<Position>(parent.size()); }
+    uint32_t slot_of(Position p) const { return slot.empty() ? p : slot[p]; }
+    // Root-relative path, no leading slash; "" for the root.
+    std::string_view path(Position p) const {
+        return std::string_view(names.data() + path_start[p], path_start[p + 1] - path_start[p]);
+    }
+    std::string_view name(Position p) const { return path(p).substr(name_start[p]); }
+    // Finds the entry of a root-relative path ("" is the root) or kNowhere; no "." or ".." components, no double slash.
+    Position find(std::string_view path) const;
+
+    // Takes over what was laid. alike: where another Shape has the same, they share it (worktrees of one repository).
+    void take(Laid laid, bool alike);
+
+    Table<char> names;                  // what these are: see Laid
+    Table<uint64_t> path_start;
+    Table<uint32_t> name_start;
+    Table<Position> parent, end;
+    Table<Kind> kind;
+    Table<Listing> listing;
+    Table<int> error;
+    Table<uint32_t> slot;
     std::unordered_map<Position, DirRulesRef> rules;  // of directories that contribute any
     // The directories above the root, from "/" down to the root's parent: their absolute path and rules (never null).
     std::vector<std::pair<std::string, DirRulesRef>> above;

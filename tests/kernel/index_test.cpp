@@ -126,8 +126,10 @@ ViewRef view_of(const std::vector<ContentRef>& contents) {
         if (i % View::kChunk == 0) view->chunks.push_back(std::make_shared<View::Chunk>());
         auto& chunk = const_cast<View::Chunk&>(*view->chunks.back());
         chunk[i % View::kChunk].content = contents[i];
-        shape->parent.push_back(kNowhere);
     }
+    Laid laid;
+    laid.parent.assign(contents.size(), kNowhere);
+    shape->take(std::move(laid), false);
     view->shape = std::move(shape);
     return view;
 }

@@ -67,23 +67,24 @@ DirRulesRef rules_of(const std::string& directory) {
 
 struct Loader {
     Shape& shape;
+    Laid laid;
     std::vector<Facts>& facts;
 
     void add(const std::string& path, Position parent, Kind kind, uint64_t size) {
-        shape.path_start.push_back(shape.names.size());
-        shape.names += path;
-        shape.name_start.push_back(static_cast<uint32_t>(path.rfind('/') + 1));
-        shape.parent.push_back(parent);
-        shape.end.push_back(0);
-        shape.kind.push_back(kind);
-        shape.listing.push_back(Listing::kListed);
-        shape.error.push_back(0);
+        laid.path_start.push_back(laid.names.size());
+        laid.names.insert(laid.names.end(), path.begin(), path.end());
+        laid.name_start.push_back(static_cast<uint32_t>(path.rfind('/') + 1));
+        laid.parent.push_back(parent);
+        laid.end.push_back(0);
+        laid.kind.push_back(kind);
+        laid.listing.push_back(Listing::kListed);
+        laid.error.push_back(0);
         Facts f;
         f.size_bytes = size;
         facts.push_back(f);
     }
     void directory(const std::string& path, Position parent) {
-        const auto p = static_cast<Position>(shape.parent.size());
+        const auto p = laid.size();
         add(path, parent, Kind::kDirectory, 0);
         const std::string full = path.empty() ? shape.root : shape.root + "/" + path;
         const DirRulesRef rules = rules_of(full);
@@ -105,7 +106,7 @@ struct Loader {
                 add(child, p, S_ISREG(st.st_mode) ? Kind::kFile : S_ISLNK(st.st_mode) ? Kind::kSymlink : Kind::kOther,
                     static_cast<uint64_t>(st.st_size));
         }
-        shape.end[p] = static_cast<Position>(shape.parent.size());
+        laid.end[p] = laid.size();
     }
 };
 
@@ -113,10 +114,13 @@ ViewRef load(const std::string& root) {
     auto shape = std::make_shared<Shape>();
     std::vector<Facts> facts;
     shape->root = root;
-    Loader{*shape, facts}.directory("", kNowhere);
-    shape->path_start.push_back(shape->names.size());
-    for (Position p = 0; p < shape->size(); ++p)
-        if (shape->kind[p] != Kind::kDirectory) shape->end[p] = p + 1;
+    Loader loader{*shape, {}, facts};
+    loader.directory("", kNowhere);
+    Laid& laid = loader.laid;
+    laid.path_start.push_back(laid.names.size());
+    for (Position p = 0; p < laid.size(); ++p)
+        if (laid.kind[p] != Kind::kDirectory) laid.end[p] = p + 1;
+    shape->take(std::move(laid), false);
     for (size_t at = 0; at != std::string::npos && root != "/"; at = root.find('/', at + 1)) {
         const std::string above = at == 0 ? "/" : root.substr(0, at);
         shape->above.emplace_back(above, rules_of(above));

@@ -153,8 +153,11 @@ struct World {
         check(view != nullptr, std::string("barrier: ") + (reason == nullptr ? "?" : reason) + " " + tree->why());
         compare(*view, tree->root());
         last = view;
+        tree->rest(true);
+        rested += tree->numbers().resting ? 1 : 0;
         return view;
     }
+    static inline int rested = 0;
     void look_all() {
         for (auto& tree : trees) look(tree);
     }
@@ -652,6 +655,8 @@ int main(int argc, char** argv) {
     churn(seed);
     random_operations(seed, rounds);
     random_operations(seed + 1000, rounds);
+    check(World::rested > 100, "hardly ever at rest");
+    std::fprintf(stderr, "%d times at rest\n", World::rested);
     remove_all(scratch);
     std::puts("ok");
     return 0;

@@ -9,7 +9,7 @@ sanitize=${SANITIZE-address,undefined}
 flags="-std=c++17 -O1 -g -Wall -Wextra -Wconversion -Werror -fvisibility=hidden ${sanitize:+-fsanitize=$sanitize}"
 objects=
 for file in archive archive_file archive_save segment_file mapped_file index index_build gram_query content git_index view watch walk \
-            loader publish refresh tree decode select global_rules relative_git ignore room rule_stack glob glob_parse glob_set json; do
+            loader publish refresh rest tree decode select global_rules relative_git ignore room rule_stack glob glob_parse glob_set json; do
     source=curserve/kernel/$file.cpp
     object=$build/$file.o
     if [ ! -e "$object" ] || [ -n "$(find curserve/kernel -newer "$object" -name "$file.cpp" -o -newer "$object" -name '*.h')" ]; then
