@@ -134,7 +134,7 @@ class Snapshot:
         """For `status`."""
         raw = ffi.new("cs_archive_numbers *")
         lib.cs_store_archive_numbers(self._store.pointer, raw)
-        folder = None if self._folder is None else os.fsdecode(self._folder)
+        folder = "" if self._folder is None else os.fsdecode(self._folder)
         return {"folder": folder, "trees": raw.trees, "contents": raw.contents, "bytes": raw.bytes}
 
     def _work(self) -> None:

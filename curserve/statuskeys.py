@@ -53,7 +53,7 @@ KEYS: tuple[tuple[str, str, str], ...] = (
     ("savings.samples", "int", "searches run both ways, while somebody looked (curserve top)"),
     ("savings.rg_s", "float", "what they took ripgrep, spawn to exit"),
     ("savings.curserve_s", "float", "and us"),
-    ("snapshot.folder", "str or null", "where the next daemon finds what this one held; null: nothing is kept"),
+    ("snapshot.folder", "str", "where the next daemon finds what this one held; empty: nothing is kept"),
     ("snapshot.trees", "int", "workspaces kept there"),
     ("snapshot.contents", "int", "different contents kept there"),
     ("snapshot.bytes", "int", "size of its files"),

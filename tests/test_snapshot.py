@@ -331,7 +331,7 @@ def test_it_can_be_switched_off(tmp_path: Path, tree: Path) -> None:
     with Box(tmp_path / "box", "[snapshot]\nenabled = false\n") as box:
         box.attach(tree)
         assert _restarted(box, tree)["known_files"] == 0
-        assert box.control("status")["snapshot"]["folder"] is None
+        assert box.control("status")["snapshot"]["folder"] == ""
         assert not _folder(box).exists()
 
 

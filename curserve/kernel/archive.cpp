@@ -292,21 +292,10 @@ void Archive::restore_index(GramIndex& index) {
         for (size_t i = from; i < bundles.size(); i += step) {
             Bundle& bundle = *bundles[i];
             std::lock_guard<std::mutex> lock(bundle.mutex);
-            ArchiveReader lent;
-            if (!bundle.indexed || !bundle.fresh || !lend(bundle, &lent)) continue;
-            if (!SegmentFile::intact(lent)) {
-                say(bundle.name + ": its index is damaged, and built anew");
-                bundle.indexed = false;
-                continue;
-            }
-            std::shared_ptr<Segment> segment = SegmentFile::read(lent);
-            if (segment == nullptr || segment->contents != bundle.contents.size()) {
-                bundle.indexed = false;
-                continue;
-            }
+            const SegmentRef before = bundle.segment.lock();
+            if (!bundle.indexed || (before != nullptr && !bundle.fresh)) continue;
             // Worth it if half of it is held and has no better place; else those contents are indexed with others.
             const SnapshotRef now = index.snapshot();
-            const SegmentRef before = bundle.segment.lock();
             uint64_t bytes = 0, all_bytes = 0;
             for (size_t n = 0; n < bundle.held.size(); ++n) {
                 all_bytes += bundle.contents[n].size;
@@ -318,6 +307,15 @@ void Archive::restore_index(GramIndex& index) {
                 if (!placed) bytes += content->data.size();
             }
             if (bytes == 0 || bytes * 2 < all_bytes) continue;
+            ArchiveReader lent;
+            if (!lend(bundle, &lent)) continue;
+            std::shared_ptr<Segment> segment;
+            if (SegmentFile::intact(lent)) segment = SegmentFile::read(lent);
+            if (segment == nullptr || segment->contents != bundle.contents.size()) {
+                say(bundle.name + ": its index is damaged, and built anew");
+                bundle.indexed = false;
+                continue;
+            }
             segment->held = bundle.held;
             segment->text_bytes = all_bytes;
             bundle.segment = segment;

@@ -77,7 +77,7 @@ class Archive {
     std::shared_ptr<const SavedTree> tree(const std::string& root);
     // The content of a hash; null: not here any more, or damaged.
     ContentRef content(const Hash128& hash);
-    // Gives the index the segments of the contents that were restored since the last call.
+    // Gives the index the segments on disk that it has not: of contents that were restored, or that had to do without.
     void restore_index(GramIndex& index);
 
     // Keeps a root as one View shows it, and what the index holds of it. Blocks; returns 0 or an errno (EBUSY: another

@@ -36,6 +36,16 @@ void each_bit(const Bits& bits, Visit visit) {
 
 // ---- one segment
 
+Segment::~Segment() {
+    const auto release = [](const auto& table) {
+        if (table.file() != nullptr) table.file()->release(table.bytes(), table.size() * sizeof table[0]);
+    };
+    release(lists_);
+    release(keys_);
+    release(offsets_);
+    release(block_start);
+}
+
 uint64_t Segment::index_bytes() const {
     return lists_.size() + 4 * (keys_.size() + offsets_.size() + directory_.size() + first_block.size() +
                                 block_start.size() + size_bytes.size()) +
@@ -320,6 +330,7 @@ uint64_t GramIndex::drop(const View& view, const std::vector<ViewRef>& others) {
     each(view, [&](const Content* content) {
         if (elsewhere.count(content) == 0) mine.insert(content);
     });
+    std::lock_guard<std::mutex> publishing(publishing_);
     auto after = std::make_shared<Snapshot>();
     std::vector<ContentRef> scanned;
     uint64_t bytes = 0;

@@ -35,6 +35,10 @@ class Segment {
     std::vector<std::weak_ptr<const Content>> held;
     uint64_t text_bytes = 0;
 
+    Segment() = default;
+    ~Segment();                          // mapped tables need not stay resident
+    Segment(const Segment&) = delete;
+    Segment& operator=(const Segment&) = delete;
     uint64_t index_bytes() const;
     // The blocks that may hold a line that satisfies the node. False: nothing is known, *out is untouched.
     bool find_blocks(const GramQuery::Node& node, Bits* out) const { return evaluate(node, false, out); }
