@@ -150,6 +150,7 @@ class Daemon:
 
     def status(self) -> Message:
         """As Controlled.status: requests, workspaces, memory. Its keys are those of statuskeys.py."""
+        workspaces = self.workspaces()
         return {
             "schema": SCHEMA,
             "requests": request_numbers(self._desk, self._refusals.count()),
@@ -165,8 +166,8 @@ class Daemon:
                 "indexes_given_up": self._ceiling.indexes,
                 "caches_given_up": self._ceiling.caches,
             },
-            "watches": {"used": self._workspaces.watches(), "limit": machine.most_watches()},
-            "workspaces": self.workspaces(),
+            "watches": {"used": sum(row["watches"] for row in workspaces), "limit": machine.most_watches()},
+            "workspaces": workspaces,
             "crash": _last_crash(),
         }
 

@@ -125,6 +125,7 @@ class Workspaces:
         self._lock = threading.Lock()
         self._by_root: dict[bytes, Workspace] = {}
         self._deepest_first: tuple[Workspace, ...] = ()
+        self._holdings: tuple[tuple[Any, ...], list[dict[str, int]]] = ((), [])
         self._tried_s: dict[bytes, float] = {}
         self._evicted: set[bytes] = set()
         self._too_large_s: dict[bytes, float] = {}
@@ -310,11 +311,23 @@ class Workspaces:
             workspace.busy = False
 
     def holdings(self, workspaces: list[Workspace]) -> list[dict[str, int]]:
-        """What each of them holds of what they share; see statuskeys.py."""
+        """What each of them holds of what they share; see statuskeys.py. Looked for again when something has changed:
+        it takes milliseconds, and whoever looks does so every second."""
+        numbers = self.store_numbers()
+        key = (
+            *((w.root, w.attached_s, w.generation()) for w in workspaces),
+            numbers["indexed_contents"],
+            numbers["index_segments"],
+        )
+        known_key, known = self._holdings
+        if known_key == key:
+            return known
         found = ffi.new("cs_holding[]", len(workspaces))
         lib.cs_trees_holdings([workspace.tree.pointer for workspace in workspaces], len(workspaces), found)
         names = ("index_bytes", "own_bytes", "share_bytes", "table_bytes")
-        return [{name: getattr(holding, name) for name in names} for holding in found]
+        rows = [{name: int(getattr(holding, name)) for name in names} for holding in found]
+        self._holdings = (key, rows)
+        return rows
 
     def drop(self, workspace: Workspace) -> None:
         """Forgets a workspace whose root is gone; what is there under its name now may be attached anew."""
@@ -324,10 +337,6 @@ class Workspaces:
                 self._tried_s.pop(workspace.root, None)
                 self._reorder()
         self._note_roots()
-
-    def watches(self) -> int:
-        """inotify watches of all workspaces."""
-        return sum(int(workspace.numbers()["watches"]) for workspace in self.all())
 
     def store_numbers(self) -> dict[str, int]:
         """Text held, each content once, and what of it is indexed."""

@@ -235,7 +235,8 @@ def _inside(found: Figures, row: Row, state: State, width: int, height: int) -> 
         ("state", row["state"] + (f": {row['why']}" if row["why"] else "")),
         ("searches", f"{row['per_s']:,.1f}/s, {row['requests']:,} in all, {row['served']:,} served"),
         ("files", f"{row['files']:,}, {row['files_held']:,} held, {row['known_files']:,} vouched for by git's index"),
-        ("text", _sizes(row)),
+        ("text", f"{size(row['text_bytes'])}, index {size(row['index_bytes'])}"),
+        ("memory", f"{size(row['memory_bytes'])}; {size(row['shared_bytes'])} of text and index shared with others"),
         ("changes", f"generation {row['generation']:,}, {row['reads']:,} reads of files"),
         ("fresh", ", ".join(f"{row[key]:,} {key}" for key in ("watches", "dirty", "unsettled", "overflows"))),
         ("measured", _measured(root, found.now["measured"])),
@@ -253,13 +254,6 @@ def _inside(found: Figures, row: Row, state: State, width: int, height: int) -> 
     lines += table(_file_columns(rooted=False), files, width, shares[1])
     lines += table(_process_columns(), clients, width, shares[2])
     return lines
-
-
-def _sizes(row: Row) -> str:
-    told = (
-        f"{size(row['text_bytes'])}, index {size(row['index_bytes'])}; shared with others {size(row['shared_bytes'])}"
-    )
-    return f"{told}; its part of the memory {size(row['memory_bytes'])}"
 
 
 def _measured(root: str, measured: Sequence[Row]) -> str:
