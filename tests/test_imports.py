@@ -16,7 +16,7 @@ LAYERS: list[set[str]] = [
     {"paths", "log", "rootpolicy", "config", "configwatch", "machine", "statuskeys", "agents"},
     {"kernel_door", "kernel"},
     {"request", "verify", "plan"},
-    {"snapshot", "workspaces", "ceiling", "stats", "shadow", "callers", "census", "savings", "metrics"},
+    {"snapshot", "workspaces", "ceiling", "refusals", "stats", "shadow", "callers", "census", "savings", "metrics"},
     {"session"},
     {"control", "crashes", "daemonlock", "handover", "idleness", "ondemand", "client"},
     {"daemon"},
