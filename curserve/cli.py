@@ -28,8 +28,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit status. The console script's entry."""
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        if words and words[0] not in _COMMANDS and not words[0].startswith("-") and Path(words[0]).is_dir():
-            return _agent_in(words)
+        if words and words[0] not in _COMMANDS and not words[0].startswith("-"):
+            if Path(words[0]).is_dir():
+                return _agent_in(words)
+            return _fail(f"neither a command nor a folder: {words[0]}; see: curserve --help", 2)
         if not words:
             _parser().print_help(sys.stderr)
             return 2
@@ -60,22 +62,27 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="curserve",
+        usage='curserve [-h] [--version] COMMAND ...\n       curserve DIR ["PROMPT"]',
         description="Keeps codebases in memory and answers ripgrep for coding agents, byte for byte.",
+        epilog="With a folder for a command: the configured agent (qwen, where nothing else is configured) in DIR; "
+        "with PROMPT headless, so that it may edit files there. COMMAND --help tells more of each.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"curserve {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
+    commands = parser.add_subparsers(
+        dest="command", metavar="COMMAND", required=True, parser_class=_Parser, prog="curserve"
+    )
 
     def add(name: str, meaning: str) -> argparse.ArgumentParser:
         sentence = f"{meaning[:1].upper()}{meaning[1:]}."
         return commands.add_parser(name, help=meaning, description=sentence, allow_abbrev=False)
 
-    shell = add("shell", "a subshell in DIR where agents are served")
-    shell.add_argument("dir", metavar="DIR", nargs="?", default=".")
-    run = add("run", "run one command so")
+    shell = add("shell", "a shell in DIR where what agents search is answered from memory")
+    shell.add_argument("dir", metavar="DIR", nargs="?", default=".", help="the folder (.); it is loaded meanwhile")
+    run = add("run", "one command, an agent for example, in such an environment")
     run.add_argument("-C", dest="dir", metavar="DIR", default=".", help="the folder to run it in")
     run.add_argument("words", metavar="CMD", nargs=argparse.REMAINDER, help="after --: the command and its arguments")
-    add("env", "the same environment as export lines: eval \"$(curserve env)\"")
+    add("env", "that environment as export lines: eval \"$(curserve env)\"")
     start = add("start", "start the daemon")
     start.add_argument("--foreground", action="store_true", help="be the daemon: for systemd and containers")
     add("stop", "stop the daemon")
@@ -91,17 +98,17 @@ def _parser() -> argparse.ArgumentParser:
     top.add_argument("--no-measure", action="store_true", help="run no search twice to measure what is saved")
     add("metrics", "the daemon's figures as Prometheus reads them")
     attach = add("attach", "load DIR; wait until it is served from memory")
-    attach.add_argument("dir", metavar="DIR")
+    attach.add_argument("dir", metavar="DIR", help="the folder; all below it belongs to it")
     attach.add_argument("--no-wait", action="store_true", help="return at once")
     detach = add("detach", "forget DIR")
-    detach.add_argument("dir", metavar="DIR")
+    detach.add_argument("dir", metavar="DIR", help="a folder that is loaded (curserve workspaces)")
     workspaces = add("workspaces", "list what is loaded")
     workspaces.add_argument("--json", action="store_true", help="for programs")
     doctor = add("doctor", "prove that agents' searches are intercepted")
     doctor.add_argument("--agent", metavar="NAME", action="append", default=[], help="this agent (may be repeated)")
     doctor.add_argument("--json", action="store_true", help="for programs")
     verify = add("verify", "compare with ripgrep on generated searches of DIR")
-    verify.add_argument("dir", metavar="DIR")
+    verify.add_argument("dir", metavar="DIR", help="the folder to search; nothing in it is changed")
     verify.add_argument("cases", metavar="N", nargs="?", type=int, default=200, help="how many (200)")
     verify.add_argument("--seed", type=int, default=1, help="which (1)")
     for name, meaning in (("install", "put the shim into /usr/local/bin"), ("uninstall", "take it away again")):
@@ -139,7 +146,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _agent_in(words: list[str]) -> int:
     """`curserve DIR ["PROMPT"]`: the configured agent, headless with a prompt."""
-    from curserve import agents, config, environment, paths
+    from curserve import agents, config, environment, modelname, paths
 
     if len(words) > 2:
         return _fail('a folder and one prompt, in quotes: curserve DIR ["PROMPT"]', 2)
@@ -149,7 +156,8 @@ def _agent_in(words: list[str]) -> int:
         known = ", ".join(row.name for row in agents.AGENTS)
         return _fail(f"[agent] name: no agent is known by the name {settings.agent.name} (there are: {known})")
     folder = _folder(words[0])
-    model_env, model_words = agents.endpoint(agent, settings.model, environment.current())
+    model = modelname.complete(settings.model, environment.current())
+    model_env, model_words = agents.endpoint(agent, model, environment.current())
     env = agents.environment(agent, _served_environment(folder), str(paths.shim_dir())) | model_env
     _serve_in_background(folder)
     command = [agent.program, *settings.agent.arguments, *model_words]

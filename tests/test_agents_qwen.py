@@ -69,7 +69,7 @@ def shows_the_edit(session: Session) -> None:
 
 
 def test_a_folder_and_a_prompt(tmp_path: Path) -> None:
-    """`curserve DIR "PROMPT"` with nothing but an endpoint configured: the agent edits, its searches are served."""
+    """`curserve DIR "PROMPT"`, only an endpoint's URL configured: the agent edits, its searches are served."""
     program = installed(f"@qwen-code/qwen-code@{VERSIONS[0]}") / ".bin"
     project = tmp_path / "project"
     project.mkdir()
@@ -79,7 +79,7 @@ def test_a_folder_and_a_prompt(tmp_path: Path) -> None:
         with Endpoint(script(project)[:5]) as endpoint:
             folder = place.home / ".config" / "curserve"
             folder.mkdir(parents=True)
-            (folder / "config.toml").write_text(f'[model]\nbase_url = "{endpoint.url}/v1"\nmodel = "scripted"\n')
+            (folder / "config.toml").write_text(f'[model]\nbase_url = "{endpoint.url}/v1"\n')
             assert place.run("attach", str(project)).returncode == 0
             trace = tmp_path / "trace"
             path = f"{program}:{Path(node('22')).parent}:/usr/bin:/bin"
@@ -87,6 +87,7 @@ def test_a_folder_and_a_prompt(tmp_path: Path) -> None:
             done = place.run(str(project), "go", env=env, timeout_s=240)
             assert done.returncode == 0 and "done" in done.stdout, done.stderr
             assert "needle moved" in endpoint.results()[4]
+            assert {body["model"] for path, body in endpoint.requests} == {"scripted"}
         searches = [json.loads(line) for line in trace.read_text().splitlines()]
         assert searches and all(search["served"] for search in searches)
     finally:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from daemon_place import Place
 
-from curserve import agents, config, install, paths
+from curserve import agents, config, install, modelname, paths
 from curserve.config import Model
+from curserve.errors import CurserveError
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +84,45 @@ def test_a_folder_and_a_prompt(place: Place, tools: Path, tmp_path: Path) -> Non
     assert "nobody" in place.run(str(tmp_path), "do", env=env).stderr
     configure(place, "")
     assert place.run(str(tmp_path), "two", "words", env=env).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [(b'{"data": [{"id": "coder"}]}', None), (b'{"data": []}', "no list"), (b"[]", "no list"), (b"<html>", "no list"),
+     (b'{"data": [{"id": ""}]}', "no list"), (None, "404 Not Found")],
+)  # fmt: skip
+def test_an_endpoint_tells_its_model(answer: bytes | None, said: str | None) -> None:
+    keys = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 (the base class's name)
+            pass
+
+        def do_GET(self) -> None:
+            keys.append((self.path, self.headers.get("Authorization")))
+            self.send_response(200 if answer is not None else 404)
+            self.end_headers()
+            self.wfile.write(answer or b"")
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        model = Model(base_url=f"http://127.0.0.1:{server.server_address[1]}/v1/", key_env="KEY")
+        if said is None:
+            assert modelname.complete(model, {"KEY": "secret"}).model == "coder"
+        else:
+            with pytest.raises(CurserveError, match=said) as raised:
+                modelname.complete(model, {"KEY": "secret"})
+            assert "secret" not in str(raised.value) and "\n" not in str(raised.value)
+        server.shutdown()
+    assert keys == [("/v1/models", "Bearer secret")]
+
+
+def test_an_endpoint_that_is_not_there() -> None:
+    for url, said in (("http://127.0.0.1:9/v1", "refused"), ("nonsense", "no http"), ("file:///etc/x", "no http")):
+        with pytest.raises(CurserveError, match=said):
+            modelname.complete(Model(base_url=url), {})
+    assert modelname.complete(Model(base_url="nonsense", model="m"), {}).model == "m"
+    assert modelname.complete(Model(), {}) == Model()
 
 
 def test_agent_settings_are_checked() -> None:

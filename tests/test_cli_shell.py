@@ -182,6 +182,20 @@ def test_the_end_of_a_shell_leaves_nothing_behind(place: Place, shell: str) -> N
     assert left[1][0] - left[0][0] == set() and left[1][1] == left[0][1]
 
 
+def test_a_shell_says_what_gemini_needs(place: Place, tmp_path: Path) -> None:
+    """It takes rg from system folders only, and here there are none."""
+    gemini = tmp_path / "gemini"
+    gemini.write_text("#!/bin/sh\n")
+    gemini.chmod(0o755)
+    with Terminal(place, [CURSERVE, "shell"], "/bin/sh", {"PATH": str(tmp_path)}) as terminal:
+        terminal.end("exit 0")
+    assert "curserve install --system" in terminal.shown
+    gemini.unlink()
+    with Terminal(place, [CURSERVE, "shell"], "/bin/sh", {"PATH": str(tmp_path)}) as terminal:
+        terminal.end("exit 0")
+    assert "gemini" not in terminal.shown
+
+
 def session_of(pid: int) -> list[str]:
     """The processes of a session, zombies aside."""
     found = []

@@ -13,7 +13,7 @@ LAYERS: list[set[str]] = [
     {"flags", "environment"},
     {"flagvalues", "args", "colors", "filetypes_table", "filetypes", "rgversion", "smallfile", "regex"},
     {"rgconfig", "options"},
-    {"paths", "log", "rootpolicy", "config", "configwatch", "machine", "statuskeys", "agents"},
+    {"paths", "log", "rootpolicy", "config", "configwatch", "machine", "statuskeys", "agents", "modelname", "cpus"},
     {"kernel_door", "kernel"},
     {"request", "verify", "plan"},
     {"snapshot", "workspaces", "ceiling", "refusals", "stats", "shadow", "callers", "census", "savings", "metrics"},

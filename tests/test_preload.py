@@ -336,6 +336,15 @@ def test_from_bash(parts: Parts) -> None:
     assert run("/bin/sh", "-c", "rg x", env=parts.env)["tag"] == "shim"
 
 
+def test_from_login_shells_that_set_path_anew(parts: Parts, tmp_path: Path) -> None:
+    """Debian's /etc/profile does, and a user's own files."""
+    (tmp_path / ".profile").write_text(f"PATH='{parts.rg.parent}':/usr/bin:/bin\n")
+    env = {**parts.env, "HOME": str(tmp_path), "PATH": f"{parts.shim.parent}:/usr/bin:/bin"}
+    for shell in ("/bin/bash", "/bin/sh"):
+        got = run(shell, "-lc", "rg -n x", env=env)
+        assert (got["tag"], got["CURSERVE_ASKED"]) == ("shim", str(parts.rg)), shell
+
+
 @pytest.mark.parametrize("options", ["", ", close_fds=False", ", start_new_session=True", ", shell=True", ", cwd='/'"])
 def test_from_python(parts: Parts, options: str) -> None:
     argv = "'rg -n x'" if "shell" in options else "['rg', '-n', 'x']"
