@@ -161,6 +161,9 @@ def _memory(status: dict[str, Any]) -> Iterator[Metric]:
     yield _gauge("curserve_text_bytes", "Text held, each content once.", store["text_bytes"])
     yield _gauge("curserve_contents", "Different contents held.", store["contents"])
     yield _gauge("curserve_index_bytes", "The gram index.", store["index_bytes"])
+    yield _gauge(
+        "curserve_snapshot_bytes", "Text and index kept on disk for the next daemon.", status["snapshot"]["bytes"]
+    )
     yield _gauge("curserve_indexed_text_bytes", "Text that the index covers.", store["indexed_text_bytes"])
 
 

@@ -204,3 +204,23 @@ def test_what_agents_trust(tmp_path: Path) -> None:
     (tmp_path / "rg").chmod(0o755)
     assert install.trusted_rg(f"{tmp_path}:/usr/bin") is None
     assert install.trusted_rg(str(paths.shim_dir())) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "agent"),
+    [
+        ("node", ["node", "/usr/local/bin/qwen", "-p", "x"], "qwen"),
+        ("node", ["/usr/bin/node", "--max-old-space-size=4096", "/opt/gemini.js"], "gemini"),
+        ("qwen", ["qwen", "", ""], "qwen"),  # a process that named itself
+        ("claude", ["claude"], "claude"),
+        ("python3.11", ["python3.11", "-m", "aider"], "aider"),
+        ("codex", ["/opt/codex/bin/codex", "exec"], "codex"),
+        ("bash", ["bash", "-c", "qwen"], None),
+        ("sh", ["sh"], None),
+        ("node", ["node"], None),
+        ("x", [], None),
+    ],
+)
+def test_processes_are_told_from_their_command_lines(name: str, words: list[str], agent: str | None) -> None:
+    found = agents.by_command(name, words)
+    assert (found.name if found else None) == agent

@@ -37,8 +37,14 @@ def test_every_key() -> None:
         base_url = "http://localhost:8000/v1"
         model = "qwen3"
         key_env = "KEY"
+        [metrics]
+        port = 9464
+        roots = true
+        [vllm]
+        metrics = "http://gpu:8000/metrics"
         """
     )
+    assert (read.metrics, read.vllm) == (config.Metrics(9464, True), config.Vllm("http://gpu:8000/metrics"))
     assert read.roots == config.Roots(False, ("/data/archive", "!~/.config"))
     assert read.limits == config.Limits(3, 2 << 30, 2.5, 0.01)
     assert (read.log.level, read.trust.sandbox) == ("debug", True)
@@ -66,6 +72,11 @@ def test_every_key() -> None:
         ("[limits]\nshadow = nan", "[limits] shadow"),
         ("[trust]\nsandbox = 'yes'", "expected true or false"),
         ("[model]\nmodel = 4", "expected a text"),
+        ("[metrics]\nport = 65536", "expected a port"),
+        ("[metrics]\nport = true", "expected a port"),
+        ("[metrics]\nroots = 1", "expected true or false"),
+        ("[vllm]\nmetrics = 'gpu:8000'", "expected a URL"),
+        ("[vllm]\nmetrics = true", "expected a URL"),
         ("[roots", "Expected ']'"),
         ("\xff", ""),
     ],
