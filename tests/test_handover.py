@@ -66,7 +66,7 @@ class Hammer:
         while not self._ending.is_set():
             turn = (turn + 1) % 200
             argv = [self._shim, "--no-config", "-c", f"needle {turn}$"]
-            env = self._place.env | {"CURSERVE_TRACE": str(trace)}
+            env = self._place.env | {"CURSERVE_TRACE": str(trace), "CURSERVE_TIMEOUT_MS": "0"}
             done = subprocess.run(argv, cwd=self._tree, env=env, stdin=subprocess.DEVNULL, capture_output=True)
             if (done.returncode, done.stdout, done.stderr) != (0, f"{turn}.txt:200\n".encode(), b""):
                 self.wrong.append(f"{turn}: {done}")
@@ -177,6 +177,32 @@ def test_shims_of_both_versions_get_right_answers_throughout_an_upgrade(
         wait_for(lambda: other.outcomes["version"] >= 10, "declines of the other version")
     assert hammer.wrong == [] and other.wrong == []
     assert set(hammer.outcomes) == {"served"} and set(other.outcomes) == {"version"}
+
+
+def test_the_successor_keeps_the_snapshot_from_then_on(place: Place, tree: Path) -> None:
+    """The folder is the old daemon's until that has ended; what the new one saves is there for a third."""
+    config = place.home / ".config" / "curserve" / "config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text("[limits]\nsweep_s = 0.2\n[snapshot]\nsettled_s = 0\nevery_s = 1\n")
+    first = place.start()
+    assert place.run("attach", str(tree)).returncode == 0
+    assert place.run("restart").returncode == 0
+    wait_for(lambda: not is_alive(first), "the end of the one before")
+    (tree / "new.txt").write_text("written under the second daemon\n")
+    wait_for(lambda: _saved_since(place, tree), "a snapshot by the second daemon", timeout_s=60)
+    assert place.run("stop").returncode == 0
+    place.start()
+    assert place.run("attach", str(tree)).returncode == 0
+    assert place.status()["workspaces"][0]["known_files"] >= 200
+
+
+def _saved_since(place: Place, tree: Path) -> bool:
+    pid = place.status()["pid"]
+    asked = [SHIM, "--no-config", "-c", "written under"]
+    done = subprocess.run(asked, cwd=tree, env=place.env, stdin=subprocess.DEVNULL, capture_output=True)
+    assert done.stdout == b"new.txt:1\n"
+    lines = [line for line in place.beside("log").read_text().splitlines() if f" {pid} " in line]
+    return any(f"{tree}: snapshot of generation" in line for line in lines)
 
 
 def test_the_lock_names_the_successor(place: Place) -> None:
