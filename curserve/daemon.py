@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from curserve import config as configuration
-from curserve import crashes, environment, machine, paths, regex
+from curserve import cpus, crashes, environment, machine, paths, regex
 from curserve.ceiling import Ceiling, resident_bytes
 from curserve.census import Census
 from curserve.config import Config, ConfigError
@@ -61,7 +61,8 @@ class Daemon:
         regex.warm()
         gc.collect()
         gc.freeze()  # modules and tables stay for good: no collection in a request's way looks at them again
-        cores = config.limits.threads or os.cpu_count() or 2
+        available = cpus.available()
+        cores = config.limits.threads or available
         brute = environment.variable("CURSERVE_BRUTE") is not None
         self._listener = listener
         self._sweep_s = config.limits.sweep_s
@@ -78,7 +79,8 @@ class Daemon:
         self._savings = Savings(self._desk, socket_path)
         self._metrics = Metrics(self.status, config.metrics)
         self._sessions = Sessions(
-            self._desk, _SESSION_THREADS, Planner(cores, brute), self._workspaces, self._shadow, config.trust.sandbox
+            self._desk, _SESSION_THREADS, Planner(cores, brute, available == 1), self._workspaces, self._shadow,
+            config.trust.sandbox,
         )
         self._sessions.limit(config.limits)
         self._refusals = Refusals(paths.runtime_paths().refused)

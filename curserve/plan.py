@@ -97,6 +97,9 @@ class Plan:
         query.filter = self._filter(options, request, planner)
         spec = keep.new("cs_search_spec *")
         _fill_spec(spec, options, keep, self._capture_names)
+        # ripgrep uses one thread for these, too; options.threads is None or 0 where it chooses.
+        if planner.alone and not options.threads:
+            spec.single_threaded = True
         query.spec = spec
         typed = () if options.implicit_path else options.paths
         query.paths = keep.list(typed)
@@ -179,10 +182,12 @@ class Planner:
     _MAX_FILTERS = 256
     """Arbitrary. There is one for each folder searched and set of globs."""
 
-    def __init__(self, threads: int, brute: bool = False) -> None:
-        """threads: for one search, at most. brute: the index is not asked, everything is scanned."""
+    def __init__(self, threads: int, brute: bool = False, alone: bool = False) -> None:
+        """threads: for one search, at most. brute: the index is not asked, everything is scanned. alone: ripgrep would
+        find one processor here (cpus.py)."""
         self.threads = threads
         self.brute = brute
+        self.alone = alone
         self._plans: dict[bytes, Plan | str] = {}
         self._filters: dict[tuple[Any, ...], Handle] = {}
         self._globals: dict[tuple[bytes | None, ...], Handle] = {}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from curserve import config, paths
+from curserve import config, cpus, paths
 from curserve.config import Config, ConfigError
 from curserve.paths import RuntimeDirError, RuntimePaths
 from curserve.rootpolicy import RootPolicy
@@ -184,3 +184,24 @@ def test_the_real_rg_is_never_the_shim(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.delenv("CURSERVE_REAL_RG", raising=False)
     found = paths.real_rg()
     assert found is not None and found.name == "rg" and b"curserve-shim" not in found.read_bytes()[:4096]
+
+
+@pytest.mark.parametrize(
+    ("lines", "files", "said"),
+    [
+        ("0::/", {}, None),
+        ("0::/a/b", {"a/b/cpu.max": "max 100000"}, None),
+        ("0::/a/b", {"a/b/cpu.max": "150000 100000"}, 1),
+        ("0::/a/b", {"a/b/cpu.max": "max 100000", "a/cpu.max": "50000 100000"}, 1),
+        ("4:memory:/x\n2:cpu,cpuacct:/x", {"cpu,cpuacct/x/cpu.cfs_quota_us": "-1"}, None),
+        ("2:cpu,cpuacct:/x", {"cpu,cpuacct/cpu.cfs_quota_us": "90000", "cpu,cpuacct/cpu.cfs_period_us": "90000"}, 1),
+        ("3:cpuset:/x", {"cpu/x/cpu.cfs_quota_us": "1", "cpu/x/cpu.cfs_period_us": "9"}, None),
+    ],
+)
+def test_processors_for_ripgrep(tmp_path: Path, lines: str, files: dict[str, str], said: int | None) -> None:
+    """said: None is what the affinity mask says."""
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text + "\n")
+    (tmp_path / "cgroup").write_text(lines + "\n")
+    assert cpus.available(tmp_path / "cgroup", tmp_path) == (said or len(os.sched_getaffinity(0)))

@@ -339,6 +339,28 @@ def test_folders_that_may_not_be_read(tmp_path: Path) -> None:
             (root / "closed").chmod(0o700)
 
 
+def test_one_processor(tmp_path: Path) -> None:
+    """ripgrep does without threads then, which shows in what it says of missing files, for one."""
+    if len(os.sched_getaffinity(0)) < 2 or shutil.which("taskset") is None:
+        pytest.skip("one processor only, or no taskset")
+    root = tmp_path / "root"
+    root.mkdir()
+    for name in ("a.txt", "b.txt"):
+        (root / name).write_text("before\nanswer\nafter\n" * 2)
+    searches = [["answer", "a.txt", "nowhere"], ["--pretty", "-C1", "answer", ".", "a.txt"]]
+    by = ("taskset", "-c", str(min(os.sched_getaffinity(0))))
+    told = []
+    for confined in (by, ("taskset", "-c", ",".join(map(str, os.sched_getaffinity(0))))):
+        with Confined(tmp_path / f"box{len(told)}", *confined) as box:
+            box.attach(root)
+            answers = [box.both(argv, root) for argv in searches]
+            assert all(answer.served for answer in answers)
+            told.append(answers[0].stderr)
+            box.by = () if confined == by else by  # a caller with other processors than the daemon's
+            assert {box.both(argv, root).reason for argv in searches} == {"cpus"}
+    assert told[0] != told[1]
+
+
 def test_too_few_watches(tmp_path: Path) -> None:
     """In a user namespace with a limit of its own."""
     limit = "/proc/sys/user/max_inotify_watches"

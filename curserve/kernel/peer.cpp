@@ -1,6 +1,7 @@
 #include "peer.h"
 
 #include <array>
+#include <cctype>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -60,8 +61,19 @@ struct Sight {
     dev_t ns_dev = 0;
     ino_t ns_ino = 0;
     int32_t parent = 0;
+    bool has_one_cpu = false;  // ripgrep does without threads then, and that shows: see cpus.py
     bool ok = false;
 };
+
+// A mask in hexadecimal, as in /proc/PID/status.
+bool has_one_bit(std::string_view mask) {
+    int count = 0;
+    for (const char digit : mask) {
+        if (digit == '1' || digit == '2' || digit == '4' || digit == '8') count += 1;
+        else if (digit != '0' && std::isxdigit(static_cast<unsigned char>(digit)) != 0) count += 2;
+    }
+    return count == 1;
+}
 
 Sight sight_of(const char* proc) {
     static constexpr std::array<std::string_view, 7> kWanted{"Uid:",    "Gid:",        "Groups:", "CapEff:",
@@ -82,6 +94,7 @@ Sight sight_of(const char* proc) {
         const std::string_view line = rest.substr(0, end);
         for (const std::string_view want : kWanted)
             if (line.substr(0, want.size()) == want) sight.lines.append(line).push_back('\n');
+        if (line.substr(0, 13) == "Cpus_allowed:") sight.has_one_cpu = has_one_bit(line.substr(13));
         if (line.substr(0, 5) == "PPid:") sight.parent = std::atoi(line.data() + 5);  // ended by its newline
         if (end == std::string_view::npos) break;
         rest.remove_prefix(end + 1);
@@ -106,7 +119,7 @@ const char* distrust_of(int32_t pid, bool trust_sandbox, int32_t* parent) {
     if (!ours.ok || !theirs.ok) return "peer_unknown";
     if (theirs.ns_dev != ours.ns_dev || theirs.ns_ino != ours.ns_ino) return "mount_namespace";
     if (theirs.lines != ours.lines && !trust_sandbox) return "sandbox";
-    return nullptr;
+    return theirs.has_one_cpu == ours.has_one_cpu ? nullptr : "cpus";
 }
 
 void fill_peer(const Incoming& client, const char* distrust, Peer* out) {
