@@ -167,7 +167,10 @@ def judged(ours: Answer, argv: Sequence[bytes], ask: Callable[[Sequence[bytes]],
         return found
     if not ours.served or ours.stdout == given[0].stdout:
         return None
-    return answers.order_difference(ours, given[0] if answers.is_sorted(argv) else ask([b"--sort", b"path", *argv]))
+    is_sorted = answers.is_sorted(argv)
+    if is_sorted is None:
+        return None
+    return answers.order_difference(ours, given[0] if is_sorted else ask([b"--sort", b"path", *argv]))
 
 
 def compare(box: Box, argv: Sequence[str | bytes], cwd: Any, env: dict[str, str] | None = None) -> Answer:

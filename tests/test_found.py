@@ -38,6 +38,14 @@ def test_statistics_after_headings_and_several_starts(box: Box, tree: Path) -> N
     _served(box, tree, "--stats", "--pretty", "alpha", str(tree / "sub"), "./sub", "a.py")
 
 
+def test_a_quiet_search_may_end_before_a_path_that_is_missing(box: Box, tree: Path) -> None:
+    box.attach(tree)
+    for more in (["--sort-files"], ["-j1"], ["--files"]):
+        assert not compare(box, [*more, "-q", *([] if "--files" in more else ["alpha"]), "sub", "nowhere"], tree).served
+    _served(box, tree, "-q", "alpha", "nowhere")
+    _served(box, tree, "-q", "--stats", "alpha", "sub", "nowhere")
+
+
 def test_names_that_are_no_utf8_in_messages(box: Box, tree: Path) -> None:
     _served(box, tree, "alpha", b"odd\xff\x80", "a.py")
 

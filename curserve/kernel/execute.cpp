@@ -732,6 +732,9 @@ void serve(Tree& tree, const GramIndex* index, const Query& query, const Asker& 
     if (query.with_filename_auto) spec.with_filename = starts.size() == 1 && all_files ? 0 : 1;
     if (query.mmap_auto && all_files && starts.size() <= 10) spec.mmap = 1;
     if (query.paths.size() == 1 && (all_files || starts.empty())) spec.single_threaded = 1;
+    // ripgrep ends at the first match: whether it comes to a path that is not there is a matter of its threads and order.
+    const bool ends_early = spec.quiet != 0 && spec.stats == 0 && !starts.empty();
+    if (ends_early && query.messages && !located.missing.empty()) throw Declined{"quiet_missing"};
     if (query.messages) tell_missing(spec, located.missing, reply);
     if (query.matcher != nullptr) selection = without_stdout(selection, *view, starts, asker.facts.fd[1]);
     selection = sorted(selection, *view, starts, query);

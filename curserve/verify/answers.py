@@ -121,12 +121,15 @@ def with_never(argv: Sequence[bytes]) -> list[bytes] | None:
     return [b"-e", NEVER, *words]
 
 
-def is_sorted(argv: Sequence[bytes]) -> bool:
-    """True where an order was asked for, so that ripgrep's answer has one."""
-    try:
-        return parse(argv).sort is not None
-    except Decline:
+def is_sorted(argv: Sequence[bytes]) -> bool | None:
+    """True where an order was asked for, so that ripgrep's answer has one; None where one was asked for and taken back:
+    another one before it has no say."""
+    if not any(b"sort" in word for word in argv):
         return False
+    try:
+        return True if parse(argv).sort is not None else None
+    except Decline:
+        return None
 
 
 def _longest_common(left: Sequence[bytes], right: Sequence[bytes]) -> int:
