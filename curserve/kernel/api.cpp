@@ -148,7 +148,9 @@ int cs_store_archive(cs_store* store, const char* folder, uint64_t most_bytes, d
     }
 }
 void cs_store_tidy(cs_store* store) {
-    if (store->archive != nullptr) store->archive->tidy();
+    if (store->archive == nullptr) return;
+    store->archive->tidy();
+    ::malloc_trim(0);  // what a save, or the start, needed for the moment
 }
 void cs_store_archive_cancel(cs_store* store) {
     if (store->archive != nullptr) store->archive->cancel();

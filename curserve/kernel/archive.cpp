@@ -127,9 +127,8 @@ bool Archive::prepare_key() {
 
 void Archive::read_folder() {
     std::vector<std::string> bundles;
-    DIR* dir = ::fdopendir(::dup(dir_fd_));
+    DIR* dir = ::fdopendir(::openat(dir_fd_, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));  // a position of its own
     if (dir == nullptr) return;
-    ::rewinddir(dir);
     while (const dirent* entry = ::readdir(dir)) {
         const std::string name = entry->d_name;
         // Of a daemon that was killed meanwhile.

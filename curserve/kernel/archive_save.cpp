@@ -214,9 +214,8 @@ int Archive::save_tree(const std::string& root, const View& view) {
 
 uint64_t Archive::on_disk(std::vector<std::pair<int64_t, std::string>>* trees) const {
     uint64_t bytes = 0;
-    DIR* dir = ::fdopendir(::dup(dir_fd_));
+    DIR* dir = ::fdopendir(::openat(dir_fd_, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));  // a position of its own
     if (dir == nullptr) return 0;
-    ::rewinddir(dir);
     while (const dirent* entry = ::readdir(dir)) {
         const bool tree = starts_with(entry->d_name, "tree-");
         struct stat st;
