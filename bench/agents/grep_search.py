@@ -2,9 +2,11 @@
 
 In: flask and Django as released. Out: a table (with curserve also what the hook itself measured of each search), and
 the raw numbers as JSON (argument: the file). Each session makes 25 searches and 25 reads of a small file in turn; a
-call's time runs from the end of the model's answer to the agent's next request. What is told is the median search less
-the median read: the tool without the agent around it. The number of matches stands beside each time, so that a fast
-wrong answer would show. On a busy machine the agent's own time drowns everything: see `load` in the file.
+call's time runs from the end of the model's answer to the agent's next request. A session's figure is its median search
+less its median read: the tool without the agent around it. What is told is the median of three sessions, the two sides
+in turn, and each session's figure beside it: they differ by up to a millisecond. Once with the same word in all
+searches, once with 25 words that nobody has searched for before. The number of matches stands beside each time, so that
+a fast wrong answer would show. On a busy machine the agent's own time drowns everything: see `load` in the file.
 
     python bench/agents/grep_search.py [FILE]       (curserve installed; npm; needs the tests' folder)
 """
@@ -33,14 +35,24 @@ from oracle import Box  # noqa: E402
 from curserve import agents, environment, paths  # noqa: E402
 
 CALLS = 25
+SESSIONS = 3
 WORDS = {"flask": "iter_blueprints", "django": "to_locale"}
 """Words with few matches: what the agent does with many is not what is measured."""
 VERSION = "0.24.3"
 
 
-def session(folder: Path, word: str, box: Box | None, work: Path) -> dict[str, Any]:
-    """Milliseconds of each call, and the matches that the last search showed."""
-    home, trace = work / "home", work / "trace"
+def rare_words(folder: Path) -> list[str]:
+    """Names of functions, by the alphabet, that stand in Python one to four times: CALLS for each session."""
+    text = b"\n".join(path.read_bytes() for path in sorted(folder.rglob("*.py")))
+    names = sorted(set(re.findall(rb"def ([a-z_]{12,})\(", text)))
+    found = [name.decode() for name in names if text.count(name) <= 4][: CALLS * SESSIONS]
+    assert len(found) == CALLS * SESSIONS
+    return found
+
+
+def session(folder: Path, words: list[str], box: Box | None, work: Path) -> dict[str, Any]:
+    """Milliseconds of each call, and the matches that the searches showed in all."""
+    home, trace = work / "agent", work / "searches"
     trace.unlink(missing_ok=True)
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir()
@@ -53,7 +65,7 @@ def session(folder: Path, word: str, box: Box | None, work: Path) -> dict[str, A
         env |= {"CURSERVE_SOCKET": str(box.socket), "CURSERVE_TRACE": str(trace)}
     readme = next(path for path in (folder / "README.md", folder / "README.rst") if path.exists())
     read = Call("read_file", {"file_path": str(readme)})
-    script = [[call] for _ in range(CALLS) for call in (Call("grep_search", {"pattern": word}), read)]
+    script = [[call] for word in words for call in (Call("grep_search", {"pattern": word}), read)]
     with Endpoint(script) as endpoint:
         env |= {"OPENAI_API_KEY": "none", "OPENAI_BASE_URL": f"{endpoint.url}/v1", "OPENAI_MODEL": "scripted"}
         limit = ["--max-session-turns", str(3 * CALLS)]
@@ -61,14 +73,16 @@ def session(folder: Path, word: str, box: Box | None, work: Path) -> dict[str, A
             [runs_on, program, "-p", "go", "--yolo", *limit], cwd=folder, env=env, stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False, timeout=600,
         )  # fmt: skip
-        turns, results = endpoint.turns, endpoint.results()
+        turns, results = endpoint.turns, endpoint.results()[0::2]
     spans = [(then[0] - now[1]) * 1000 for now, then in zip(turns, turns[1:], strict=False)]
-    found = re.search(r"\d+", results[0] if results else "")
+    found = [re.search(r"Found (\d+) match", result) for result in results]
     searches = [json.loads(line) for line in trace.read_text().splitlines()] if trace.exists() else []
+    grep, read_ms = spans[0::2], spans[1::2]
     return {
-        "matches": int(found[0]) if found else None,
-        "grep_ms": [round(span, 2) for span in spans[0::2]],
-        "read_ms": [round(span, 2) for span in spans[1::2]],
+        "net_ms": round(statistics.median(grep) - statistics.median(read_ms), 2),
+        "matches": sum(int(match[1]) for match in found if match),
+        "grep_ms": [round(span, 2) for span in grep],
+        "read_ms": [round(span, 2) for span in read_ms],
         "search_ms": [search["us"]["total"] / 1000 for search in searches if "--json" in search["argv"]],
         "declined": sum(not search["served"] for search in searches),
     }
@@ -76,22 +90,28 @@ def session(folder: Path, word: str, box: Box | None, work: Path) -> dict[str, A
 
 def main() -> None:
     rows = []
-    with tempfile.TemporaryDirectory(prefix="cs-", dir="/tmp") as made:
+    with tempfile.TemporaryDirectory(prefix="cs-", dir="/tmp") as made, Box(Path(made)) as box:
         work = Path(made)
-        (work / "box").mkdir()
-        with Box(work / "box") as box:
-            for name, word in WORDS.items():
-                folder = corpus(name)
-                box.attach(folder)
-                for side, served in (("vendored rg", None), ("curserve", box)):
-                    seen = session(folder, word, served, work)
-                    grep, read = statistics.median(seen["grep_ms"]), statistics.median(seen["read_ms"])
-                    rows.append({"corpus": name, "word": word, "side": side, "net_ms": grep - read, **seen})
-                    calls = f"{len(seen['grep_ms'])} + {len(seen['read_ms'])}"
-                    own = f", hook {statistics.median(seen['search_ms']):.1f} ms" if seen["search_ms"] else ""
+        for name, word in WORDS.items():
+            folder = corpus(name)
+            box.attach(folder)
+            new, same = rare_words(folder), [word] * CALLS * SESSIONS
+            for what, words in ((word, same), ("new words", new)):
+                sessions: dict[str, list[dict[str, Any]]] = {"vendored rg": [], "curserve": []}
+                for start in range(0, CALLS * SESSIONS, CALLS):
+                    # The first of these takes longer than the daemon needs for its index.
+                    for side, served in (("vendored rg", None), ("curserve", box)):
+                        sessions[side].append(session(folder, words[start : start + CALLS], served, work))
+                for side, seen in sessions.items():
+                    nets = [one["net_ms"] for one in seen]
+                    own = [value for one in seen for value in one["search_ms"]]
+                    row = {"corpus": name, "searched": what, "side": side, "net_ms": statistics.median(nets)}
+                    rows.append({**row, "sessions": seen})
                     print(
-                        f"{name:<8}{word:<16}{side:<13}{seen['matches']} matches, {calls} calls: grep_search "
-                        f"{grep:.1f} ms, read_file {read:.1f} ms, net {grep - read:.1f} ms{own}",
+                        f"{name:<8}{what:<17}{side:<13}{seen[-1]['matches']:>3} matches in "
+                        f"{len(seen[-1]['grep_ms'])} + {len(seen[-1]['read_ms'])} calls; net {row['net_ms']:.1f} ms "
+                        f"(sessions: {', '.join(f'{net:.1f}' for net in nets)})"
+                        + (f", hook {statistics.median(own):.1f} ms" if own else ""),
                         flush=True,
                     )
     if len(sys.argv) > 1:
