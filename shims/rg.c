@@ -20,9 +20,9 @@
  * no_daemon no_fd sandbox busy peer lost timeout poll version protocol declined (DECLINE without a word) output; after
  * the first byte the text of the message.
  *
- * System calls of a served request, and why: clock_gettime (the limit's start), statx of fd 0 to 2 (an ioctl more for a
- * character device), statx of the socket's directory (owner; not with CURSERVE_SOCKET), socket, connect, getsockopt
- * (whose daemon), getcwd, statx of "." and "/" (identity), sendmsg, clock_gettime, recvfrom (again and again with
+ * System calls of a served request, and why: clock_gettime (the limit's start), statx of the socket's directory (owner;
+ * not with CURSERVE_SOCKET), socket, connect, getsockopt (whose daemon), statx of fd 0 to 2 (an ioctl more for a
+ * character device), getcwd, statx of "." and "/" (identity), sendmsg, clock_gettime, recvfrom (again and again with
  * clock_gettime and sched_yield for kSpinUs, then after a ppoll), rt_sigaction (only before output into a pipe or
  * socket), write or writev, exit_group.
  *
@@ -219,6 +219,10 @@ static const char *connect_daemon(void) {
         long fd = sys_socket(SYS_AF_UNIX, SYS_SOCK_STREAM | O_CLOEXEC | O_NONBLOCK, 0);
         if (fd == -EMFILE || fd == -ENFILE) return "no_fd";
         if (fd < 0) return refused(address.path, &path);
+        if (fd < 3) {                   /* one of ripgrep's own was closed, and is to be so for the real one */
+            sys_close((int)fd);
+            return "closed_fd";
+        }
         long error = sys_connect((int)fd, &address, sizeof address);
         if (error == 0) {
             struct sys_ucred peer = {0, ~shim.uid, 0};
@@ -242,9 +246,9 @@ static const char *connect_daemon(void) {
 static void ask(void) {
     struct cs_wire_request request;
     memset(&request, 0, sizeof request);
-    for (int fd = 0; fd < 3; fd++) describe(fd, &request.fd[fd]);    /* a closed one would become the connection */
     const char *reason = connect_daemon();
     if (reason) decline(reason);
+    for (int fd = 0; fd < 3; fd++) describe(fd, &request.fd[fd]);
     char *cwd = (char *)buffer;         /* free until the answer comes, and one page less to touch */
     struct { struct cs_wire_head head; struct cs_wire_request request; } __attribute__((packed)) start;
     struct sys_iovec iov[3 + kSentNames];
