@@ -4,15 +4,12 @@
 // terminator and is never empty. Pure functions, no state but a position. Does not know: matching, printing.
 #ifndef CURSERVE_LINES_H
 #define CURSERVE_LINES_H
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <string_view>
 
+#include "literal.h"
 #include "matcher.h"
 #include "spec.h"
 
@@ -47,26 +44,7 @@ inline size_t rfind_byte(const uint8_t* text, size_t from, size_t end, uint8_t b
 }
 
 inline uint64_t count_byte(const uint8_t* text, size_t from, size_t end, uint8_t byte) {
-    uint64_t count = 0;
-    size_t i = from;
-#if defined(__SSE2__)
-    const __m128i wanted = _mm_set1_epi8(static_cast<char>(byte));
-    const __m128i zero = _mm_setzero_si128();
-    while (i < end && end - i >= 16) {
-        // Byte counters hold 255 rounds; then they are summed into two 64-bit lanes.
-        __m128i counters = zero;
-        const size_t rounds = std::min<size_t>((end - i) / 16, 255);
-        for (size_t round = 0; round < rounds; ++round, i += 16) {
-            const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text + i));
-            counters = _mm_sub_epi8(counters, _mm_cmpeq_epi8(block, wanted));
-        }
-        uint64_t lanes[2];
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(lanes), _mm_sad_epu8(counters, zero));
-        count += lanes[0] + lanes[1];
-    }
-#endif
-    for (; i < end; ++i) count += text[i] == byte;
-    return count;
+    return from < end ? count_byte(text + from, end - from, byte) : 0;
 }
 
 // Steps over the lines of text[pos, end).

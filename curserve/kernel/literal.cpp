@@ -196,10 +196,33 @@ void LiteralFinder::build_many() {
     }
 }
 
+namespace {
+
+template <typename Word>
+bool equal_words(const uint8_t* a, const char* b) {
+    Word x, y;
+    std::memcpy(&x, a, sizeof x);
+    std::memcpy(&y, b, sizeof y);
+    return x == y;
+}
+
+// memcmp without the call, for the few bytes of a literal.
+bool equal_bytes(const uint8_t* a, const char* b, size_t size) {
+    if (size > 16) return std::memcmp(a, b, size) == 0;
+    if (size >= 8) return equal_words<uint64_t>(a, b) && equal_words<uint64_t>(a + size - 8, b + size - 8);
+    if (size >= 4) return equal_words<uint32_t>(a, b) && equal_words<uint32_t>(a + size - 4, b + size - 4);
+    for (size_t i = 0; i < size; ++i) {
+        if (a[i] != static_cast<uint8_t>(b[i])) return false;
+    }
+    return true;
+}
+
+}  // namespace
+
 bool LiteralFinder::equal_at(const uint8_t* p, size_t room, uint32_t which) const {
     const std::string& s = literals_[which];
     if (s.size() > room) return false;
-    if (!fold_) return std::memcmp(p, s.data(), s.size()) == 0;
+    if (!fold_) return equal_bytes(p, s.data(), s.size());
     for (size_t i = 0; i < s.size(); ++i) {
         if (lower(p[i]) != byte_of(s, i)) return false;
     }

@@ -52,6 +52,11 @@ inline size_t count(const uint8_t* text, size_t size, uint8_t byte) {
         for (size_t k = 0; k < vectors; ++k, i += kWidth) lanes = subtract(lanes, equal(load(text + i), wanted));
         total += sum_bytes(lanes);
     }
+    if (i < size && size >= kWidth) {
+        // The last vector of the text; what was counted already is shifted out.
+        const uint32_t hits = bits(equal(load(text + size - kWidth), wanted));
+        return static_cast<size_t>(total) + static_cast<size_t>(__builtin_popcount(hits >> (kWidth - (size - i))));
+    }
     for (; i < size; ++i) total += text[i] == byte;
     return static_cast<size_t>(total);
 }

@@ -6,6 +6,7 @@
 #include "matcher.h"
 
 #include <algorithm>
+#include <atomic>
 #include <mutex>
 #include <stdexcept>
 
@@ -180,8 +181,9 @@ class BuiltMatcher final : public Matcher {
     const ClassFinder* class_for(bool ascii) const {
         if (!by_class_) return nullptr;
         Lazy<ClassFinder>& lazy = ascii ? class_ascii_ : class_bytes_;
-        std::call_once(lazy.once, [&] { lazy.engine.reset(new ClassFinder(spec_.program, spec_.line_terminator, ascii)); });
-        return lazy.engine->rule() != ClassFinder::Rule::kNone ? lazy.engine.get() : nullptr;
+        const ClassFinder* const classes =
+            lazy.get([&] { return std::make_unique<ClassFinder>(spec_.program, spec_.line_terminator, ascii); });
+        return classes->rule() != ClassFinder::Rule::kNone ? classes : nullptr;
     }
 
     Span find_by_class(const Haystack& h, const ClassFinder& classes) const {
@@ -189,7 +191,9 @@ class BuiltMatcher final : public Matcher {
         for (size_t pos = 0; pos < h.size;) {
             const ClassFinder::Hit hit = classes.find(h.text, h.size, pos);
             if (hit.start == kNotFound) return kNoSpan;
-            const size_t start = line_start(h, pos, hit.start), end = line_end(h, hit.end);
+            const bool whole = classes.rule() == ClassFinder::Rule::kWholeLine;
+            const size_t start = whole ? hit.start : line_start(h, pos, hit.start);
+            const size_t end = whole ? hit.end : line_end(h, hit.end);
             if (classes.exact() || line_matches(h, start, end)) return {start, end};
             pos = end + 1;
             if (++vain >= kVainMax && pos < vain * kVainGapBytes) return scan(h, pos);
@@ -382,15 +386,30 @@ class BuiltMatcher final : public Matcher {
     // ---- engines, each made when first needed
 
     template <typename Engine>
-    struct Lazy {
-        std::once_flag once;
-        std::unique_ptr<const Engine> engine;
+    class Lazy {
+      public:
+        // The engine, made by the first who asks; null if it cannot be. (std::call_once alone costs some 5 ns each time,
+        // which is much beside a short line.)
+        template <typename Make>
+        const Engine* get(Make make) {
+            if (!made_.load(std::memory_order_acquire)) {
+                std::call_once(once_, [&] {
+                    engine_ = make();
+                    made_.store(true, std::memory_order_release);
+                });
+            }
+            return engine_.get();
+        }
+
+      private:
+        std::atomic<bool> made_{false};
+        std::once_flag once_;
+        std::unique_ptr<const Engine> engine_;
     };
 
     const Dfa& dfa(bool ascii) const {
         Lazy<Dfa>& lazy = ascii ? dfa_ascii_ : dfa_bytes_;
-        std::call_once(lazy.once, [&] { lazy.engine.reset(new Dfa(spec_.program, spec_.line_terminator, ascii)); });
-        return *lazy.engine;
+        return *lazy.get([&] { return std::make_unique<Dfa>(spec_.program, spec_.line_terminator, ascii); });
     }
 
     Dfa::Result walk(const Haystack& h, size_t at, size_t limit) const {
@@ -403,14 +422,13 @@ class BuiltMatcher final : public Matcher {
 
     const Re2Engine* compiled(Lazy<Re2Engine>& lazy, const std::string& text) const {
         if (text.empty()) return nullptr;
-        std::call_once(lazy.once, [&] {
+        return lazy.get([&]() -> std::unique_ptr<Re2Engine> {
             try {
-                lazy.engine.reset(new Re2Engine(text));
+                return std::make_unique<Re2Engine>(text);
             } catch (const std::runtime_error&) {
-                // Too big for RE2, say. The simulation answers instead.
+                return nullptr;  // Too big for RE2, say. The simulation answers instead.
             }
         });
-        return lazy.engine.get();
     }
 
     // The RE2 that is exact on bytes of this kind, or null.

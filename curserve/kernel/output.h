@@ -22,6 +22,19 @@ class Output {
     virtual uint64_t written() const = 0;  // bytes appended so far for this file
 };
 
+// The digits of a number, in `digits`.
+inline std::string_view decimal(uint64_t n, char (&digits)[20]) {
+    size_t at = sizeof digits;
+    for (; n >= 100; n /= 100) {
+        const uint64_t pair = n % 100;
+        digits[--at] = static_cast<char>('0' + pair % 10);
+        digits[--at] = static_cast<char>('0' + pair / 10);
+    }
+    digits[--at] = static_cast<char>('0' + n % 10);
+    if (n >= 10) digits[--at] = static_cast<char>('0' + n / 10);
+    return {digits + at, sizeof digits - at};
+}
+
 // Gathers small writes. flush() before the last look at the Output.
 class Writer {
   public:
@@ -36,10 +49,7 @@ class Writer {
                 send(bytes.data(), bytes.size());
                 return;
             }
-            if (buffer_ == nullptr) {  // most files print nothing and need none
-                buffer_.reset(new char[kSize]);
-                room_ = kSize;
-            }
+            make_room();
         }
         if (bytes.empty()) return;
         memcpy(buffer_.get() + used_, bytes.data(), bytes.size());
@@ -51,16 +61,15 @@ class Writer {
     }
     void number(uint64_t n) {
         char digits[20];
-        size_t at = sizeof digits;
-        for (; n >= 100; n /= 100) {
-            const uint64_t pair = n % 100;
-            digits[--at] = static_cast<char>('0' + pair % 10);
-            digits[--at] = static_cast<char>('0' + pair / 10);
-        }
-        digits[--at] = static_cast<char>('0' + n % 10);
-        if (n >= 10) digits[--at] = static_cast<char>('0' + n / 10);
-        put(std::string_view(digits + at, sizeof digits - at));
+        put(decimal(n, digits));
     }
+    // Room for `size` bytes to be written at once, then told of with took(); null: they would not fit, put() them.
+    char* room(size_t size) {
+        if (size > kSize) return nullptr;
+        if (size > room_ - used_) make_room();
+        return buffer_.get() + used_;
+    }
+    void took(size_t size) { used_ += size; }
     void flush() {
         if (used_ == 0) return;
         const size_t size = used_;
@@ -92,6 +101,12 @@ class Writer {
 
   private:
     static constexpr size_t kSize = 16384;
+    void make_room() {
+        flush();
+        if (buffer_ != nullptr) return;  // most files print nothing and need none
+        buffer_.reset(new char[kSize]);
+        room_ = kSize;
+    }
     void send(const char* data, size_t size) {
         sent_ += size;
         if (!stopped_ && !out_.append(data, size)) stopped_ = true;

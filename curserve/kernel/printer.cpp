@@ -2,6 +2,7 @@
 #include "printer.h"
 
 #include <algorithm>
+#include <cstring>
 #include <vector>
 
 namespace curserve {
@@ -11,10 +12,61 @@ StandardPrinter::StandardPrinter(const Job& job, std::string_view path, Writer& 
     color_matches_ = spec_.color && !Writer::is_plain(spec_.match_style);
     granular_ = color_matches_ || spec_.column || spec_.has_replacement || spec_.vimgrep || spec_.only_matching ||
                 spec_.stats;
+    plain_ = is_plain();
+    if (!plain_ || !has_path()) return;
+    lead_.assign(path_);
+    lead_.append(spec_.field_match_separator, spec_.field_match_separator_size);
+}
+
+bool StandardPrinter::is_plain() const {
+    return !granular_ && !spec_.color && !spec_.heading && !spec_.byte_offset && !spec_.trim && !spec_.has_max_columns &&
+           !spec_.null_path && !job_.multi_line;
+}
+
+// What sink() would print of a matching line, in one piece.
+void StandardPrinter::put_plainly(const Found& found) {
+    constexpr size_t kDigits = 20;
+    printed_lines = true;
+    const uint8_t* const line = found.text + found.lines.start;
+    const size_t size = found.lines.end - found.lines.start;
+    const bool ended = size > 0 && line[size - 1] == job_.terminator.byte;
+    const std::string_view term = ended ? std::string_view() : job_.terminator.bytes();
+    const std::string_view separator(spec_.field_match_separator, spec_.field_match_separator_size);
+    char* to = out_.room(lead_.size() + kDigits + separator.size() + size + term.size());
+    if (to == nullptr) {
+        out_.put(lead_);
+        if (spec_.line_number) {
+            out_.number(found.line_number);
+            out_.put(separator);
+        }
+        out_.put(found.text, found.lines.start, found.lines.end);
+        out_.put(term);
+        return;
+    }
+    char* const start = to;
+    const auto add = [&to](const void* from, size_t count) {
+        std::memcpy(to, from, count);
+        to += count;
+    };
+    add(lead_.data(), lead_.size());
+    if (spec_.line_number) {
+        char digits[kDigits];
+        const std::string_view number = decimal(found.line_number, digits);
+        add(number.data(), number.size());
+        add(separator.data(), separator.size());
+    }
+    add(line, size);
+    add(term.data(), term.size());
+    out_.took(static_cast<size_t>(to - start));
 }
 
 bool StandardPrinter::matched(const Found& found) {
     ++match_count_;
+    if (plain_) {
+        if (job_.binary == Binary::kConvert && binary_offset_ >= 0) return false;
+        put_plainly(found);
+        return !out_.stopped();
+    }
     spans_.clear();
     if (granular_) collect_matches(job_, found, &spans_);
     replacer_.replace(found);

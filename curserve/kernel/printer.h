@@ -36,6 +36,8 @@ class StandardPrinter : public Sink {
         bool is_context;
     };
 
+    bool is_plain() const;
+    void put_plainly(const Found&);
     void sink(const Sunk&);
     void sink_fast_multi_line(const Sunk&);
     void sink_slow(const Sunk&);
@@ -72,6 +74,8 @@ class StandardPrinter : public Sink {
     std::vector<Span> spans_, one_;
     bool color_matches_;    // escape sequences around matches
     bool granular_;         // single matches are needed
+    bool plain_;            // lines leave as they are, behind a path and a number at most
+    std::string lead_;      // then: the path and its separator
     bool in_match_ = false; // an escape sequence of a match is open
     uint64_t match_count_ = 0;
     int64_t binary_offset_ = -1;

@@ -25,6 +25,14 @@ bool Reply::frame_bytes(uint16_t type, const void* data, size_t size) {
     const auto* from = static_cast<const uint8_t*>(data);
     bytes_ += size;
     while (size > 0) {
+        // The first bytes wait for as long as they can: until they leave, the search may still be declined.
+        if (size >= kDirect && (sent_any_ || buffer_.size() + size >= kBuffer)) {
+            const size_t piece = size < kBuffer ? size : kBuffer;
+            if (!send_direct(type, from, piece)) return false;
+            from += piece;
+            size -= piece;
+            continue;
+        }
         if (frame_at_ != kNoFrame && frame_type_ != type) close_frame();
         if (buffer_.size() >= kBuffer && !flush()) return false;
         if (frame_at_ == kNoFrame) {
@@ -56,18 +64,43 @@ void Reply::close_frame() {
 bool Reply::flush() {
     close_frame();
     if (buffer_.empty()) return !gone_;
-    const bool ok = send_all(buffer_.data(), buffer_.size());
+    iovec piece{buffer_.data(), buffer_.size()};
+    const bool ok = send_all(&piece, 1);
     buffer_.clear();
     return ok;
 }
 
-bool Reply::send_all(const uint8_t* data, size_t size) {
-    while (size > 0 && !gone_) {
-        const ssize_t n = ::send(fd_, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+// What is buffered, and then this as a frame of its own.
+bool Reply::send_direct(uint16_t type, const uint8_t* data, size_t size) {
+    close_frame();
+    cs_wire_head head = head_of(type, size);
+    iovec pieces[] = {{buffer_.data(), buffer_.size()},
+                      {&head, sizeof head},
+                      {const_cast<uint8_t*>(data), size}};  // only read from
+    const bool ok = send_all(pieces, 3);
+    buffer_.clear();
+    return ok;
+}
+
+bool Reply::send_all(iovec* pieces, size_t count) {
+    while (count > 0 && !gone_) {
+        if (pieces->iov_len == 0) {
+            ++pieces;
+            --count;
+            continue;
+        }
+        msghdr message{};
+        message.msg_iov = pieces;
+        message.msg_iovlen = count;
+        const ssize_t n = ::sendmsg(fd_, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n > 0) {
             sent_any_ = true;
-            data += n;
-            size -= static_cast<size_t>(n);
+            auto sent = static_cast<size_t>(n);
+            for (; count > 0 && sent >= pieces->iov_len; ++pieces, --count) sent -= pieces->iov_len;
+            if (count > 0) {
+                pieces->iov_base = static_cast<uint8_t*>(pieces->iov_base) + sent;
+                pieces->iov_len -= sent;
+            }
         } else if (n < 0 && errno == EINTR) {
             continue;
         } else if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {

@@ -8,6 +8,7 @@
 #define CURSERVE_REPLY_H
 #include <cstddef>
 #include <cstdint>
+#include <sys/uio.h>
 #include <vector>
 
 #include "../../shims/wire.h"
@@ -35,6 +36,7 @@ class Reply {
 
   private:
     static constexpr size_t kBuffer = 256 * 1024;
+    static constexpr size_t kDirect = 32 * 1024;  // so much at once is sent from where it lies
     static constexpr int kPatienceMs = 30'000;  // arbitrary: longer than any pager's pause is not wanted in RAM
     static constexpr int kStallMs = 50;         // after so long a client counts as stalled
     static constexpr uint32_t kStalledMost = 96;  // more than that, and a stalled client is given up (session.py)
@@ -42,7 +44,8 @@ class Reply {
     bool frame_bytes(uint16_t type, const void* data, size_t size);
     void close_frame();
     bool flush();
-    bool send_all(const uint8_t* data, size_t size);
+    bool send_direct(uint16_t type, const uint8_t* data, size_t size);
+    bool send_all(iovec* pieces, size_t count);
 
     int fd_;
     std::vector<uint8_t> buffer_;
