@@ -10,15 +10,16 @@ from __future__ import annotations
 import functools
 import os
 import threading
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from curserve import options as rg_options
-from curserve.choices import SEARCH_MODES, Boundary, Detection, Mmap, Mode, SortKind, WithFilename
+from curserve.choices import SEARCH_MODES, Boundary, Case, Detection, Mmap, Mode, SortKind, WithFilename
 from curserve.errors import Decline
 from curserve.kernel_door import Handle, Keep, KernelError, ffi, lib
 from curserve.options import Options
-from curserve.regex import RegexOptions, translate
+from curserve.regex import RegexOptions, Translation, translate
 from curserve.regex.grams import pack
 from curserve.request import Request
 from curserve.smallfile import read_small
@@ -50,6 +51,9 @@ _ENCODINGS = {
 _SORTS = {SortKind.PATH: lib.CS_SORT_PATH, SortKind.MODIFIED: lib.CS_SORT_MODIFIED}
 
 
+_LETTERS = {Case.SENSITIVE: 0, Case.INSENSITIVE: 1, Case.SMART: 2}
+_PROBE = b"another_Word_0"
+
 _GIT_ENVIRONMENT = (b"HOME", b"XDG_CONFIG_HOME", b"GIT_CONFIG_GLOBAL", b"GIT_CONFIG_SYSTEM")
 
 
@@ -65,15 +69,10 @@ class Plan:
     searched.
     """
 
-    __slots__ = ("_capture_names", "_owned", "answer", "exit_code", "kind", "paths", "query", "reusable")
+    __slots__ = ("_capture_names", "_matcher", "_owned", "answer", "exit_code", "kind", "paths", "query", "reusable")
 
     def __init__(self, request: Request, planner: Planner) -> None:
-        context = rg_options.RequestContext(
-            request.cwd,
-            request.env,
-            (_fd(request, 0), _fd(request, 1), _fd(request, 2)),
-        )
-        options = rg_options.read(request.argv, context)
+        options = _options(request, request.argv)
         self.kind: Kind = (options.flags_used, frozenset())
         self.answer: bytes | None = options.answer
         self.exit_code = options.answer_exit
@@ -83,6 +82,7 @@ class Plan:
         self.paths: tuple[bytes, ...] = ()
         self.query: Any = None
         self._owned: list[Handle] = []
+        self._matcher: Any = ffi.NULL
         self._capture_names: tuple[bytes | None, ...] = ()
         if self.answer is not None:
             return
@@ -93,7 +93,8 @@ class Plan:
         self.paths = tuple(_absolute(request.cwd, path) for path in options.paths)
         keep = Keep()
         query = keep.new("cs_query_spec *")
-        query.matcher = self._matcher(options) if options.mode in SEARCH_MODES else ffi.NULL
+        if options.mode in SEARCH_MODES:
+            query.matcher = self._matcher = self._make_matcher(options)
         query.filter = self._filter(options, request, planner)
         spec = keep.new("cs_search_spec *")
         _fill_spec(spec, options, keep, self._capture_names)
@@ -116,42 +117,38 @@ class Plan:
         query.brute = planner.brute
         self.query = self._own(lib.cs_query_new(query), lib.cs_query_free, "query")
 
-    def _matcher(self, options: Options) -> Any:
-        translation = translate(
-            options.patterns,
-            RegexOptions(
-                fixed_strings=options.fixed_strings,
-                case=options.case.value,
-                word=options.boundary is Boundary.WORD,
-                line=options.boundary is Boundary.LINE,
-                unicode=options.unicode,
-                multi_line=options.multiline,
-                dotall=options.multiline_dotall,
-                crlf=options.crlf,
-                null_data=options.null_data,
-                ban_nul=options.ban_nul,
-            ),
-        )
+    def word_shape(self, request: Request) -> WordShape | None:
+        """Where the pattern stands in this plan's argv and how it is meant, if requests that differ only in it, a plain
+        word in all of them, differ only in what the kernel itself makes of that word (plain_word.h)."""
+        if not self.reusable or self._matcher == ffi.NULL:
+            return None
+        options = _options(request, request.argv)
+        if len(options.patterns) != 1 or options.boundary is Boundary.LINE:
+            return None
+        rules = ffi.new("cs_word_rules *")
+        rules.letters = _LETTERS[options.case]
+        rules.bounded = options.boundary is Boundary.WORD
+        rules.unicode = options.unicode
+        rules.null_data = options.null_data
+        rules.multi_line = options.multiline
+        word = ffi.new("cs_bytes *")
+        pattern = options.patterns[0]
+        word.data, word.size = ffi.from_buffer("char[]", pattern), len(pattern)
+        if not lib.cs_word_agrees(self._matcher, word[0], rules) or request.argv.count(pattern) != 1:
+            return None
+        slot = request.argv.index(pattern)
+        # The proof that this argument is the pattern and nothing else: another word there changes nothing else.
+        probed = _options(request, (*request.argv[:slot], _PROBE, *request.argv[slot + 1 :]))
+        if probed.patterns != (_PROBE,) or replace(probed, patterns=options.patterns) != options:
+            return None
+        return WordShape(slot, rules)
+
+    def _make_matcher(self, options: Options) -> Any:
+        translation = translate(options.patterns, _regex_options(options))
         self._capture_names = translation.capture_names
         self.kind = (options.flags_used, translation.constructs)
         keep = Keep()
-        spec = keep.new("cs_matcher_spec *")
-        keep.bytes_into(spec.program, translation.program)
-        spec.capture_slots = translation.capture_slots
-        spec.line_terminator = translation.line_terminator
-        spec.multi_line = translation.multi_line
-        spec.told_terminator = translation.told_terminator
-        spec.re2_spans = translation.re2_spans
-        spec.literals_fold_ascii = translation.literals_fold_ascii
-        spec.required_fold_ascii = translation.required_fold_ascii
-        keep.bytes_into(spec.re2_ascii, translation.re2_ascii)
-        keep.bytes_into(spec.re2_bytes, translation.re2_bytes)
-        spec.literals = keep.list(translation.literals)
-        spec.literals_count = len(translation.literals)
-        spec.required = keep.list(translation.required)
-        spec.required_count = len(translation.required)
-        keep.bytes_into(spec.grams, pack(translation.grams))
-        return self._own(lib.cs_matcher_new(spec), lib.cs_matcher_free, "regex_kernel")
+        return self._own(lib.cs_matcher_new(_matcher_spec(translation, keep)), lib.cs_matcher_free, "regex_kernel")
 
     def _filter(self, options: Options, request: Request, planner: Planner) -> Any:
         git_global = planner.git_global(request.env) if options.use_global else None
@@ -172,6 +169,13 @@ class Plan:
             raise Decline(reason) from error
         self._owned.append(handle)
         return handle.pointer
+
+
+class WordShape(NamedTuple):
+    """Of a request whose pattern is a plain word: which argument that is, and a cs_word_rules."""
+
+    slot: int
+    rules: Any
 
 
 class Planner:
@@ -242,6 +246,47 @@ class Planner:
             while len(self._plans) >= self._MAX_PLANS:
                 del self._plans[next(iter(self._plans))]
             self._plans[key] = plan
+
+
+def _options(request: Request, argv: Sequence[bytes]) -> Options:
+    fds = (_fd(request, 0), _fd(request, 1), _fd(request, 2))
+    return rg_options.read(argv, rg_options.RequestContext(request.cwd, request.env, fds))
+
+
+def _regex_options(options: Options) -> RegexOptions:
+    return RegexOptions(
+        fixed_strings=options.fixed_strings,
+        case=options.case.value,
+        word=options.boundary is Boundary.WORD,
+        line=options.boundary is Boundary.LINE,
+        unicode=options.unicode,
+        multi_line=options.multiline,
+        dotall=options.multiline_dotall,
+        crlf=options.crlf,
+        null_data=options.null_data,
+        ban_nul=options.ban_nul,
+    )
+
+
+def _matcher_spec(translation: Translation, keep: Keep) -> Any:
+    """Translation → cs_matcher_spec, which is good while the Keep is."""
+    spec = keep.new("cs_matcher_spec *")
+    keep.bytes_into(spec.program, translation.program)
+    spec.capture_slots = translation.capture_slots
+    spec.line_terminator = translation.line_terminator
+    spec.multi_line = translation.multi_line
+    spec.told_terminator = translation.told_terminator
+    spec.re2_spans = translation.re2_spans
+    spec.literals_fold_ascii = translation.literals_fold_ascii
+    spec.required_fold_ascii = translation.required_fold_ascii
+    keep.bytes_into(spec.re2_ascii, translation.re2_ascii)
+    keep.bytes_into(spec.re2_bytes, translation.re2_bytes)
+    spec.literals = keep.list(translation.literals)
+    spec.literals_count = len(translation.literals)
+    spec.required = keep.list(translation.required)
+    spec.required_count = len(translation.required)
+    keep.bytes_into(spec.grams, pack(translation.grams))
+    return spec
 
 
 def _fd(request: Request, index: int) -> rg_options.Fd:

@@ -42,7 +42,9 @@ def parse(payload: bytes) -> Request:
 
 
 def plan_key(payload: bytes) -> bytes:
-    """What a plan depends on: the strings and the kinds of descriptors, not which files they are or where we stand."""
+    """What a plan depends on: the strings, which of them are arguments, and the kinds of descriptors; not which files
+    they are or where we stand."""
     head = ffi.from_buffer("struct cs_wire_request *", payload)
     fds = head.fd
-    return bytes((fds[0].kind, fds[1].kind, fds[2].kind)) + payload[_HEAD_BYTES:]
+    kinds, argc = bytes((fds[0].kind, fds[1].kind, fds[2].kind)), int(head.argc)
+    return kinds + argc.to_bytes(4, "little") + payload[_HEAD_BYTES:]

@@ -157,5 +157,8 @@ class Sessions:
                 self._shadow.served(parse(payload), plan.kind, workspace.generation)
             elif plan.reusable:
                 lib.cs_desk_remember(desk, client, plan.query, tree)
+                shape = plan.word_shape(parse(payload))
+                if shape is not None:
+                    lib.cs_desk_remember_shape(desk, client, plan.query, tree, shape.slot, shape.rules)
         elif ffi.string(outcome.reason) == b"gone":
             self._workspaces.drop(workspace)

@@ -18,6 +18,7 @@
 #include "execute.h"
 #include "holdings.h"
 #include "peer.h"
+#include "plain_word.h"
 #include "reply.h"
 #include "room.h"
 #include "watch.h"
@@ -342,6 +343,27 @@ cs_matcher* cs_matcher_new(const cs_matcher_spec* spec) {
 void cs_matcher_free(cs_matcher* matcher) { delete matcher; }
 const char* cs_matcher_engine(const cs_matcher* matcher) { return matcher->matcher->engine(); }
 
+namespace {
+WordRules rules_of(const cs_word_rules& from) {
+    WordRules rules;
+    rules.letters = static_cast<WordRules::Case>(from.letters > 2 ? 0 : from.letters);
+    rules.bounded = from.bounded != 0;
+    rules.unicode = from.unicode != 0;
+    rules.null_data = from.null_data != 0;
+    rules.multi_line = from.multi_line != 0;
+    return rules;
+}
+}  // namespace
+
+int cs_word_agrees(const cs_matcher* matcher, cs_bytes text, const cs_word_rules* rules) {
+    try {
+        const std::string_view word(text.data, text.size);
+        return is_plain_word(word) && word_agrees(word, rules_of(*rules), matcher->matcher->spec(), *matcher->grams);
+    } catch (const std::exception&) {
+        return 0;
+    }
+}
+
 cs_global* cs_global_new(const char* home, const char* xdg_config_home, const char* git_config_global,
                          const char* git_config_system) {
     return guarded([&] {
@@ -517,6 +539,14 @@ void cs_desk_remember(cs_desk* desk, const cs_client* client, const cs_query* qu
     }
 }
 void cs_desk_close(cs_desk* desk) { desk->desk->close(); }
+void cs_desk_remember_shape(cs_desk* desk, const cs_client* client, const cs_query* query, cs_tree* tree, uint32_t slot,
+                            const cs_word_rules* rules) {
+    try {
+        desk->desk->remember_shape(peer_of(*client), query->query, tree->site, slot, rules_of(*rules));
+    } catch (const std::exception&) {
+        // As above.
+    }
+}
 void cs_desk_forget(cs_desk* desk) { desk->desk->forget(); }
 
 void cs_desk_decline(cs_desk* desk, cs_client* client, const char* reason) {

@@ -10,15 +10,49 @@ namespace curserve {
 
 namespace {
 
-// What an answer depends on: the strings and the kinds of descriptors, not which files they are.
-std::string key_of(const Peer& peer) {
+cs_wire_request facts_of(const Peer& peer) {
     cs_wire_request facts;
     std::memcpy(&facts, peer.payload, sizeof facts);
+    return facts;
+}
+
+std::string_view strings_of(const Peer& peer) {
+    return {reinterpret_cast<const char*>(peer.payload) + sizeof(cs_wire_request),
+            peer.payload_size - sizeof(cs_wire_request)};
+}
+
+// What an answer depends on: the strings, which of them are arguments, and the kinds of descriptors, not which files
+// they are.
+std::string key_of(const Peer& peer) {
+    const cs_wire_request facts = facts_of(peer);
     std::string key;
     key.reserve(peer.payload_size);
     for (const cs_wire_fd& fd : facts.fd) key.push_back(static_cast<char>(fd.kind));
-    key.append(reinterpret_cast<const char*>(peer.payload) + sizeof facts, peer.payload_size - sizeof facts);
+    key.append(reinterpret_cast<const char*>(&facts.argc), sizeof facts.argc);
+    key.append(strings_of(peer));
     return key;
+}
+
+// The same without the argument at `word`, which is argv[slot].
+std::string shape_key(const Peer& peer, uint32_t slot, std::string_view word) {
+    std::string key = key_of(peer);
+    const auto at = static_cast<size_t>(word.data() - strings_of(peer).data());
+    key.erase(key.size() - strings_of(peer).size() + at, word.size());
+    key.append(reinterpret_cast<const char*>(&slot), sizeof slot);
+    return key;
+}
+
+// Calls visit(slot, argument) for each argument, until it gives false.
+template <typename Visit>
+void each_argument(const Peer& peer, Visit visit) {
+    std::string_view rest = strings_of(peer);
+    rest.remove_prefix(rest.find('\0') + 1);  // the cwd
+    const uint32_t argc = facts_of(peer).argc;
+    for (uint32_t slot = 0; slot < argc; ++slot) {
+        const size_t end = rest.find('\0');
+        if (!visit(slot, rest.substr(0, end))) return;
+        rest.remove_prefix(end + 1);
+    }
 }
 
 size_t bucket_of(uint32_t us) {
@@ -124,21 +158,50 @@ bool Desk::answer_known(Peer& peer, Peer* out) {
         close_peer(peer);
         return true;
     }
-    Known known;
-    {
-        std::shared_lock<std::shared_mutex> lock(known_mutex_);
-        const auto found = known_.find(key_of(peer));
-        if (found != known_.end()) known = found->second;
-    }
+    Known known = recall(peer);
+    const bool derived = known.query == nullptr;
+    if (derived) known = derive(peer);
     if (known.query == nullptr) {
         *out = peer;
         return false;
     }
     remembered_.fetch_add(1, std::memory_order_relaxed);
+    const Outcome outcome = answer(known.site, known.query, peer, 0);
     // A workspace that is gone must be looked for anew, which is Python's to do.
-    if (answer(std::move(known.site), std::move(known.query), peer, 0).reason == "gone") forget();
+    if (outcome.reason == "gone") forget();
+    if (derived && outcome.served) remember(peer, std::move(known.query), std::move(known.site));
     close_peer(peer);
     return true;
+}
+
+Desk::Known Desk::recall(const Peer& peer) const {
+    const std::string key = key_of(peer);
+    std::shared_lock<std::shared_mutex> lock(known_mutex_);
+    const auto found = known_.find(key);
+    return found != known_.end() ? found->second : Known{};
+}
+
+Desk::Known Desk::derive(const Peer& peer) const {
+    Shape shape;
+    std::string_view word;
+    each_argument(peer, [&](uint32_t slot, std::string_view argument) {
+        if (!is_plain_word(argument)) return true;
+        const std::string key = shape_key(peer, slot, argument);
+        std::shared_lock<std::shared_mutex> lock(known_mutex_);
+        const auto found = shapes_.find(key);
+        if (found == shapes_.end()) return true;
+        shape = found->second;
+        word = argument;
+        return false;
+    });
+    if (shape.known.query == nullptr) return Known{};
+    auto query = std::make_shared<Query>(*shape.known.query);
+    query->kept.clear();
+    query->base = shape.known.query;
+    WordQuestion question = ask_for_word(word, shape.rules);
+    query->matcher = std::move(question.matcher);
+    query->grams = std::move(question.grams);
+    return Known{std::move(query), std::move(shape.known.site)};
 }
 
 Outcome Desk::answer(std::shared_ptr<Site> site, std::shared_ptr<const Query> query, Peer& peer, uint32_t plan_us) {
@@ -217,10 +280,26 @@ void Desk::remember(const Peer& peer, std::shared_ptr<const Query> query, std::s
     known_[std::move(key)] = Known{std::move(query), std::move(site)};
 }
 
+void Desk::remember_shape(const Peer& peer, std::shared_ptr<const Query> query, std::shared_ptr<Site> site,
+                          uint32_t slot, const WordRules& rules) {
+    std::string key;
+    each_argument(peer, [&](uint32_t at, std::string_view argument) {
+        if (at == slot && is_plain_word(argument)) key = shape_key(peer, slot, argument);
+        return at < slot;
+    });
+    if (key.empty()) return;
+    std::unordered_map<std::string, Shape> dropped;
+    std::unique_lock<std::shared_mutex> lock(known_mutex_);
+    if (shapes_.size() >= kMostShapes) dropped.swap(shapes_);
+    shapes_[std::move(key)] = Shape{Known{std::move(query), std::move(site)}, rules};
+}
+
 void Desk::forget() {
     std::unordered_map<std::string, Known> dropped;
+    std::unordered_map<std::string, Shape> shapes;
     std::unique_lock<std::shared_mutex> lock(known_mutex_);
     dropped.swap(known_);
+    shapes.swap(shapes_);
 }
 
 void Desk::count(const Peer& peer, const Outcome& outcome, uint32_t plan_us, const std::string& root,

@@ -2,7 +2,8 @@
 //
 // In: the listening socket; the answers to "what does this request come to" that Python gave (remember()). Out: answers,
 // declines, and the requests that need a decision. Keeps the counts of all of them. A remembered question is found by the
-// request's strings and the kinds of its descriptors; it is forgotten when the set of workspaces changes.
+// request's strings and the kinds of its descriptors; a remembered shape answers all requests that differ from one in
+// their pattern only, if that is a plain word (plain_word.h). Both are forgotten when the set of workspaces changes.
 // Every method may be called from many threads at once.
 #ifndef CURSERVE_DESK_H
 #define CURSERVE_DESK_H
@@ -20,6 +21,7 @@
 #include "execute.h"
 #include "fair.h"
 #include "peer.h"
+#include "plain_word.h"
 
 namespace curserve {
 
@@ -50,6 +52,10 @@ class Desk {
 
     // From now on an equal request is answered so.
     void remember(const Peer& peer, std::shared_ptr<const Query> query, std::shared_ptr<Site> site);
+    // From now on requests that differ from it only in argv[slot], a plain word in all of them, are answered as it is, with
+    // what the word means by these rules.
+    void remember_shape(const Peer& peer, std::shared_ptr<const Query> query, std::shared_ptr<Site> site, uint32_t slot,
+                        const WordRules& rules);
     void forget();
     // next() takes nobody from now on; what has come in is answered.
     void close() { bell_.close(); }
@@ -70,9 +76,17 @@ class Desk {
         std::shared_ptr<const Query> query;
         std::shared_ptr<Site> site;
     };
+    struct Shape {
+        Known known;
+        WordRules rules;
+    };
+    static constexpr size_t kMostShapes = 1024;  // arbitrary; a folder searched by an agent has some five
     static constexpr size_t kMostKnown = 8192;  // arbitrary: some 80 MB if all of them were large
 
     class Slot;
+    Known recall(const Peer& peer) const;
+    // The question that a shape and this request's word make; remembers nothing.
+    Known derive(const Peer& peer) const;
     // True: answered or declined. False: *out needs a decision.
     bool answer_known(Peer& peer, Peer* out);
     Outcome answer_in(Slot& slot, std::shared_ptr<Site> site, std::shared_ptr<const Query> query, Peer& peer,
@@ -86,6 +100,7 @@ class Desk {
     Census census_;
     mutable std::shared_mutex known_mutex_;
     std::unordered_map<std::string, Known> known_;
+    std::unordered_map<std::string, Shape> shapes_;
     mutable std::mutex reasons_mutex_;
     std::map<std::string, uint64_t> reasons_;
     std::atomic<uint64_t> served_{0}, declined_{0}, remembered_{0}, bytes_out_{0}, clients_gone_{0};

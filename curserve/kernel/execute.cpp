@@ -14,6 +14,7 @@
 #include "line_buffer.h"
 #include "peer.h"
 #include "reply.h"
+#include "shortlist.h"
 
 namespace curserve {
 
@@ -33,20 +34,29 @@ struct Declined {
     std::string reason;
 };
 
-// The client's name for a place and ours mean the same place: device, inode and mount agree.
-bool same_place(const std::string& path, uint64_t dev, uint64_t ino, uint64_t mnt) {
-    struct statx stx{};
-    if (::statx(AT_FDCWD, path.c_str(), AT_STATX_SYNC_AS_STAT, STATX_INO | STATX_MNT_ID, &stx) != 0) return false;
-    return makedev(stx.stx_dev_major, stx.stx_dev_minor) == dev && stx.stx_ino == ino &&
-           (mnt == 0 || stx.stx_mnt_id == mnt);
-}
+// Whether a path names what somebody else sees there: device, inode and mount (0: not told) agree.
+class Place {
+  public:
+    explicit Place(const std::string& path)
+        : there_(::statx(AT_FDCWD, path.c_str(), AT_STATX_SYNC_AS_STAT, STATX_INO | STATX_MNT_ID, &stx_) == 0) {}
+    bool is(uint64_t dev, uint64_t ino, uint64_t mnt) const {
+        return there_ && makedev(stx_.stx_dev_major, stx_.stx_dev_minor) == dev && stx_.stx_ino == ino &&
+               (mnt == 0 || stx_.stx_mnt_id == mnt);
+    }
+
+  private:
+    struct statx stx_{};
+    bool there_;
+};
 
 void check_places(const Tree& tree, const Asker& asker) {
     const cs_wire_request& facts = asker.facts;
-    if (!same_place("/", facts.root_dev, facts.root_ino, 0)) throw Declined{"root_identity"};
-    if (!same_place(asker.cwd, facts.cwd_dev, facts.cwd_ino, facts.cwd_mnt)) throw Declined{"cwd_identity"};
+    if (!Place("/").is(facts.root_dev, facts.root_ino, 0)) throw Declined{"root_identity"};
+    const Place cwd(asker.cwd);
+    if (!cwd.is(facts.cwd_dev, facts.cwd_ino, facts.cwd_mnt)) throw Declined{"cwd_identity"};
     const Tree::Identity root = tree.identity();
-    if (!same_place(tree.root(), root.dev, root.ino, root.mnt)) throw Declined{"gone"};
+    const Place here = asker.cwd == tree.root() ? cwd : Place(tree.root());
+    if (!here.is(root.dev, root.ino, root.mnt)) throw Declined{"gone"};
 }
 
 // The root-relative name of what a path argument names. Every component before a ".." must be a real directory of the
@@ -372,28 +382,46 @@ class Run {
     // True: a file without a match, counted as ripgrep counts it.
     bool is_left_out(const Selected& file) {
         if (candidates_ == nullptr || candidates_->may_match(file.position)) return false;
-        if (is_named(file)) return false;  // other rules for binary files
-        uint64_t bytes = candidates_->plain_size_bytes(file.position);
-        if (bytes == Candidates::kUnknown) {
-            if (spec_.single_threaded != 0) return false;  // what it does to ripgrep's buffer counts
-            bytes = bytes_searched_without_match(spec_, *query_.matcher, *view_->facts(file.position).content, false);
-            if (bytes == kUnsureBytes) return false;
-        }
+        const uint64_t bytes = Shortlist::bytes_left_out(spec_, *query_.matcher, *view_, *candidates_->locations(),
+                                                         file.position, is_named(file));
+        if (bytes == kUnsureBytes) return false;
         totals_.searches += 1;
         totals_.bytes_searched += bytes;
         return true;
+    }
+
+    // The places of the files to be searched, without asking of each file. False: each must be asked of.
+    bool choose_at_once(Shortlist::Choice* choice) {
+        if (candidates_ == nullptr) return false;
+        SelectionMemo& memo = selection_->memo;
+        const auto& locations = candidates_->locations();
+        const Shortlist::Rules rules = Shortlist::Rules::of(spec_, *query_.matcher);
+        auto shortlist = memo.find([&](const Shortlist& kept) { return kept.fits(rules, locations); });
+        if (shortlist == nullptr) {
+            if (!memo.asked_again(locations.get())) return false;
+            shortlist =
+                std::make_shared<Shortlist>(spec_, *query_.matcher, *view_, *selection_, starts_, locations);
+            memo.keep(shortlist);
+        }
+        return shortlist->choose(spec_, *query_.matcher, *view_, *selection_, *candidates_, choice);
     }
 
     // files_[jobs_[i]] .. files_[jobs_[i + 1]] are the files of job i.
     void make_jobs() {
         jobs_.push_back(0);
         uint64_t bytes = 0;
-        for (const Selected& file : selection_->files) {
-            if (is_left_out(file)) continue;
-            const Facts& facts = view_->facts(file.position);
-            uint64_t size = facts.content ? facts.content->data.size() : facts.size_bytes;
-            if (facts.content && may_mind_buffer(spec_, *query_.matcher, *facts.content, is_named(file)))
-                minding_.push_back(file);
+        // Otherwise a plain text minds no buffer (may_mind_buffer).
+        const bool late_stop = spec_.has_max_count != 0 && spec_.after_context > 0;
+        const auto add = [&](const Selected& file) {
+            // The index knows most sizes; it saves a look at the content, which would be a cache miss or two for each.
+            uint64_t size = candidates_ != nullptr && !late_stop ? candidates_->plain_size_bytes(file.position)
+                                                                 : Candidates::kUnknown;
+            if (size == Candidates::kUnknown) {
+                const Facts& facts = view_->facts(file.position);
+                size = facts.content ? facts.content->data.size() : facts.size_bytes;
+                if (facts.content && may_mind_buffer(spec_, *query_.matcher, *facts.content, is_named(file)))
+                    minding_.push_back(file);
+            }
             if (candidates_ != nullptr) size = candidates_->candidate_bytes(file.position, size);
             files_.push_back(file);
             total_bytes_ += size;
@@ -402,6 +430,15 @@ class Run {
                 jobs_.push_back(files_.size());
                 bytes = 0;
             }
+        };
+        Shortlist::Choice choice;
+        if (choose_at_once(&choice)) {
+            totals_.searches += choice.left_out;
+            totals_.bytes_searched += choice.bytes;
+            for (const uint32_t place : choice.files) add(selection_->files[place]);
+        } else {
+            for (const Selected& file : selection_->files)
+                if (!is_left_out(file)) add(file);
         }
         if (jobs_.back() != files_.size()) jobs_.push_back(files_.size());
     }
@@ -608,13 +645,16 @@ SelectionRef settle(Tree& tree, const Query& query, const Asker& asker, ViewRef&
         if (!selection->messages.empty()) throw Declined{"file_error"};
         std::vector<Position> missing;
         if (selection->unlisted.empty()) {
-            if (query.matcher == nullptr) return selection;
+            if (query.matcher == nullptr || selection->memo.is_held(view->generation)) return selection;
             for (const Selected& file : selection->files) {
                 const Facts& facts = view->facts(file.position);
                 if (facts.error != 0) throw Declined{"unreadable"};
                 if (facts.content == nullptr) missing.push_back(file.position);
             }
-            if (missing.empty()) return selection;
+            if (missing.empty()) {
+                selection->memo.set_held(view->generation);
+                return selection;
+            }
         }
         view = tree.extend(view, selection->unlisted, missing, kExtendBudgetBytes, &reason);
         if (view == nullptr) throw Declined{reason != nullptr ? reason : "too_much"};
@@ -705,10 +745,16 @@ void list_files(const Query& query, const View& view, const std::vector<Start>& 
     const char end = query.spec.null_path != 0 ? '\0' : '\n';
     ReplyOutput output(reply);
     Writer out(output);
+    std::vector<PrintedPaths> paths;
+    for (const Start& start : starts) paths.emplace_back(*view.shape, start);
+    std::string separated;
     for (const Selected& file : selection.files) {
-        std::string path = printed_path(*view.shape, starts[file.start], file.position);
-        if (query.spec.has_path_separator != 0)
-            std::replace(path.begin(), path.end(), '/', static_cast<char>(query.spec.path_separator));
+        std::string_view path = paths[file.start].of(file.position);
+        if (query.spec.has_path_separator != 0) {
+            separated.assign(path);
+            std::replace(separated.begin(), separated.end(), '/', static_cast<char>(query.spec.path_separator));
+            path = separated;
+        }
         out.styled(query.spec.path_style, query.spec.color != 0, path);
         out.put(end);
         if (out.stopped()) return;

@@ -30,6 +30,7 @@ struct Query {
     std::shared_ptr<const Filter> filter;
     SearchSpec spec{};                       // its byte strings point into `kept`, or to literals
     std::vector<std::string> kept;
+    std::shared_ptr<const Query> base;       // ... or into that one's
     std::vector<std::string> paths;          // as typed; none: the cwd, implicitly
     Sort sort = Sort::kPath;
     bool sorted = false, reverse = false;    // sorted: an order was asked for; by path it is ours all the same

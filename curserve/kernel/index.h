@@ -116,6 +116,16 @@ class Candidates {
     uint64_t plain_size_bytes(Position p) const;
     static constexpr uint64_t kUnknown = ~uint64_t{0};
 
+    const std::shared_ptr<const Locations>& locations() const { return locations_; }
+    // The contents of a slot (Locations) that may match, a bit for each number; null: all of them.
+    struct Contents {
+        const uint64_t* bits;
+        size_t words;
+    };
+    Contents contents(size_t slot) const {
+        return {by_slot_[slot].contents_bits, by_slot_[slot].contents.size()};
+    }
+
   private:
     friend class GramIndex;
     struct Found {

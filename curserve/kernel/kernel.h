@@ -129,6 +129,16 @@ cs_matcher *cs_matcher_new(const cs_matcher_spec *spec);
 void cs_matcher_free(cs_matcher *matcher);
 const char *cs_matcher_engine(const cs_matcher *matcher);
 
+typedef struct cs_word_rules {          /* what a plain word means (plain_word.h) */
+    uint8_t letters;                    /* 0 as typed, 1 case ignored, 2 smart case */
+    uint8_t bounded;                    /* -w */
+    uint8_t unicode;
+    uint8_t null_data;
+    uint8_t multi_line;                 /* -U */
+} cs_word_rules;
+/* Whether `text` is a plain word, and `matcher` what the kernel itself makes of it under these rules. */
+int cs_word_agrees(const cs_matcher *matcher, cs_bytes text, const cs_word_rules *rules);
+
 /* The values of HOME, XDG_CONFIG_HOME, GIT_CONFIG_GLOBAL and GIT_CONFIG_SYSTEM. NULL: not set. */
 cs_global *cs_global_new(const char *home, const char *xdg_config_home, const char *git_config_global,
                          const char *git_config_system);
@@ -214,6 +224,10 @@ void cs_desk_answer(cs_desk *desk, cs_tree *tree, const cs_query *query, cs_clie
 /* From now on requests like this client's are answered so, without Python. */
 void cs_desk_remember(cs_desk *desk, const cs_client *client, const cs_query *query, cs_tree *tree);
 void cs_desk_close(cs_desk *desk);      /* takes no more clients, though the listener goes on */
+/* ... and requests that differ from it only in argument `slot` (of argv, argv[0] left out), which is the pattern, as long
+ * as they have a plain word there and cs_word_agrees with this client's. */
+void cs_desk_remember_shape(cs_desk *desk, const cs_client *client, const cs_query *query, cs_tree *tree,
+                            uint32_t slot, const cs_word_rules *rules);
 void cs_desk_forget(cs_desk *desk);     /* all of them: the workspaces changed */
 void cs_desk_decline(cs_desk *desk, cs_client *client, const char *reason);
 /* Sends bytes for stdout and an exit code: answers that need no search (--version, --type-list). */

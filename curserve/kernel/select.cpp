@@ -7,6 +7,7 @@
 #include "select.h"
 
 #include <algorithm>
+#include <atomic>
 #include <list>
 #include <mutex>
 
@@ -14,6 +15,35 @@
 #include "rule_stack.h"
 
 namespace curserve {
+
+// What the ignore files along the way say of each position of a shape, for walks that begin at one place and let the same
+// of them count; found out by whichever walk needs it first. Globs, types, depth and hidden names ask anew each time.
+class RuleVerdicts {
+  public:
+    struct Key {
+        Position start;
+        bool dot, vcs, exclude, parent, require_git, fold;
+        bool operator==(const Key& o) const {
+            return start == o.start && dot == o.dot && vcs == o.vcs && exclude == o.exclude && parent == o.parent &&
+                   require_git == o.require_git && fold == o.fold;
+        }
+    };
+    RuleVerdicts(const Key& key, Position size) : key_(key), known_(new std::atomic<uint8_t>[size]()) {}
+    const Key& key() const { return key_; }
+
+    template <typename Find>
+    Verdict at(Position p, Find find) {
+        const uint8_t known = known_[p].load(std::memory_order_relaxed);
+        if (known != 0) return static_cast<Verdict>(known - 1);
+        const Verdict found = find();
+        known_[p].store(static_cast<uint8_t>(static_cast<uint8_t>(found) + 1), std::memory_order_relaxed);
+        return found;
+    }
+
+  private:
+    const Key key_;
+    const std::unique_ptr<std::atomic<uint8_t>[]> known_;  // 0: not known yet, else a Verdict + 1
+};
 
 class SelectionCache {
   public:
@@ -46,6 +76,16 @@ class SelectionCache {
         if (kept_.size() > kKept) kept_.pop_back();
     }
 
+    // For a shape of this size.
+    std::shared_ptr<RuleVerdicts> verdicts(const RuleVerdicts::Key& key, Position size) {
+        std::lock_guard<std::mutex> lock(mutex_);
+        for (const auto& kept : verdicts_)
+            if (kept->key() == key) return kept;
+        if (verdicts_.size() >= kVerdictsKept) verdicts_.pop_back();
+        verdicts_.push_front(std::make_shared<RuleVerdicts>(key, size));
+        return verdicts_.front();
+    }
+
     // The shape's `.git` files that name a relative directory: those directories, each once. Almost always none.
     const std::vector<std::string>& relative_git_dirs(const Shape& shape) {
         std::call_once(looked_, [&] {
@@ -63,8 +103,10 @@ class SelectionCache {
 
     void clear() {
         std::list<std::pair<Key, SelectionRef>> dropped;  // freed after the lock is
+        std::list<std::shared_ptr<RuleVerdicts>> verdicts;
         std::lock_guard<std::mutex> lock(mutex_);
         dropped.swap(kept_);
+        verdicts.swap(verdicts_);
     }
 
   private:
@@ -72,6 +114,8 @@ class SelectionCache {
     std::vector<std::string> relative_git_dirs_;
     std::mutex mutex_;
     std::list<std::pair<Key, SelectionRef>> kept_;
+    static constexpr size_t kVerdictsKept = 8;  // arbitrary; a byte per position each
+    std::list<std::shared_ptr<RuleVerdicts>> verdicts_;  // under mutex_
 };
 
 Shape::Shape() : selections(std::make_unique<SelectionCache>()) {}
@@ -135,6 +179,10 @@ class Walk {
         for (Position p = top; p != 0; p = shape_.parent[p]) lineage.push_back(shape_.parent[p]);
         std::for_each(lineage.rbegin(), lineage.rend(), [&](Position p) { enter(p, true); });
         walked_ = walked_prefix(start);
+        const IgnoreSwitches& on = filter_.switches;
+        if (relative_.empty())  // what those say is found out for each request
+            verdicts_ = shape_.selections->verdicts(
+                {top, on.dot, on.vcs, on.exclude, on.parent, on.require_git, filter_.fold_case}, shape_.size());
         walk(top, number);
         if (stack.faulty_above() || (stack.faulty() && filter_.ignore_messages)) unsure("ignore_file_error");
         if (stack.unknown()) unsure("git_file");
@@ -218,7 +266,7 @@ class Walk {
             if (v != Verdict::kNone) return v == Verdict::kIgnore;
         }
         const std::string_view path = shape_.path(p), name = shape_.name(p);
-        Verdict v = rules_verdict(path, name, is_dir, from_base);
+        Verdict v = rules_verdict(p, path, name, is_dir, from_base);
         if (v == Verdict::kIgnore) return true;
         if (filter_.types) {
             const Verdict t = filter_.types->matched(name, is_dir);
@@ -228,12 +276,16 @@ class Walk {
         return v == Verdict::kNone && !filter_.switches.hidden && is_hidden_name(name);
     }
 
-    Verdict rules_verdict(std::string_view path, std::string_view name, bool is_dir, std::string_view from_base) {
+    Verdict rules_verdict(Position p, std::string_view path, std::string_view name, bool is_dir,
+                          std::string_view from_base) {
         Verdict v = Verdict::kNone;
         if (!stack_->silent()) {
-            absolute_.resize(root_length_);
-            absolute_ += path;
-            v = stack_->verdict(subject_of(absolute_, absolute_.size() - name.size()), is_dir);
+            const auto find = [&] {
+                absolute_.resize(root_length_);
+                absolute_ += path;
+                return stack_->verdict(subject_of(absolute_, absolute_.size() - name.size()), is_dir);
+            };
+            v = verdicts_ != nullptr ? verdicts_->at(p, find) : find();
         }
         if (v == Verdict::kNone && global_ && stack_->any_git()) v = global_->matched(from_base, is_dir);
         for (size_t i = explicit_.size(); v == Verdict::kNone && i-- > 0;) {
@@ -251,6 +303,7 @@ class Walk {
     RuleStack::RelativeRules relative_;
     bool needs_walked_ = false;
     RuleStack* stack_ = nullptr;
+    std::shared_ptr<RuleVerdicts> verdicts_;  // null: not kept
     std::string absolute_, walked_;  // of the entry at hand
     size_t root_length_ = 0;         // of what stays in absolute_
 };
@@ -281,10 +334,19 @@ SelectionRef select(const ViewRef& view, const Filter& filter, const std::vector
     return made;
 }
 
+PrintedPaths::PrintedPaths(const Shape& shape, const Start& start)
+    : shape_(&shape), start_(&start), path_(start.implicit ? std::string() : walked_prefix(start)),
+      before_(path_.size()), skip_(prefix_length(shape, start.position)) {}
+
+std::string_view PrintedPaths::of(Position file) {
+    if (file == start_->position) return start_->typed;
+    path_.resize(before_);
+    path_ += shape_->path(file).substr(skip_);
+    return path_;
+}
+
 std::string printed_path(const Shape& shape, const Start& start, Position file) {
-    if (file == start.position) return start.typed;
-    const std::string_view rest = shape.path(file).substr(prefix_length(shape, start.position));
-    return (start.implicit ? std::string() : walked_prefix(start)) + std::string(rest);
+    return std::string(PrintedPaths(shape, start).of(file));
 }
 
 }  // namespace curserve

@@ -6,8 +6,11 @@
 // asked once per call).
 #ifndef CURSERVE_SELECT_H
 #define CURSERVE_SELECT_H
+#include <array>
+#include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -63,12 +66,51 @@ struct Selected {
     uint32_t start;         // index into the starts
 };
 
+class Shortlist;  // shortlist.h
+
+// What searches found out about a Selection in its tree's latest views, so that the next one need not look at each file
+// again. A copy of the Selection may hold other files, and begins without. Safe in every thread.
+class SelectionMemo {
+  public:
+    SelectionMemo() = default;
+    SelectionMemo(const SelectionMemo&) {}
+    SelectionMemo& operator=(const SelectionMemo&) = delete;
+
+    // Every file's text is held in the view of this generation.
+    bool is_held(uint64_t generation) const { return held_in_.load(std::memory_order_acquire) == generation + 1; }
+    void set_held(uint64_t generation) { held_in_.store(generation + 1, std::memory_order_release); }
+
+    // What `fits` says yes to, or null.
+    template <typename Fits>
+    std::shared_ptr<const Shortlist> find(Fits fits) const {
+        std::lock_guard<std::mutex> lock(mutex_);
+        for (const auto& kept : shortlists_)
+            if (kept != nullptr && fits(*kept)) return kept;
+        return nullptr;
+    }
+    void keep(std::shared_ptr<const Shortlist> shortlist) {
+        std::lock_guard<std::mutex> lock(mutex_);
+        for (auto& kept : shortlists_) kept.swap(shortlist);  // the oldest is left over
+    }
+    // True from the second time in a row on: what is asked once need not be prepared for.
+    bool asked_again(const void* locations) {
+        return asked_of_.exchange(locations, std::memory_order_relaxed) == locations;
+    }
+
+  private:
+    std::atomic<uint64_t> held_in_{0};
+    std::atomic<const void*> asked_of_{nullptr};
+    mutable std::mutex mutex_;
+    std::array<std::shared_ptr<const Shortlist>, 2> shortlists_;  // under mutex_
+};
+
 struct Selection {
     std::vector<Selected> files;       // in order; a file reachable from two starts appears twice, as in ripgrep
     std::vector<Position> unlisted;    // directories that must be listed before this Selection is true
     std::vector<std::string> messages; // what ripgrep would print on stderr (without "rg: "), in order; may be empty
     bool uncertain = false;            // something here cannot be decided exactly: decline
     const char* why_uncertain = nullptr;
+    mutable SelectionMemo memo;
 };
 using SelectionRef = std::shared_ptr<const Selection>;
 
@@ -80,7 +122,18 @@ SelectionRef select(const ViewRef& view, const Filter& filter, const std::vector
 // Forgets what was chosen in this shape; it is chosen anew when it is asked for.
 void forget_selections(const Shape& shape);
 
-// The path ripgrep prints for a file found from `start` (separators not yet replaced by --path-separator).
+// The paths ripgrep prints for the files found from one start (separators not yet replaced by --path-separator).
+class PrintedPaths {
+  public:
+    PrintedPaths(const Shape& shape, const Start& start);
+    std::string_view of(Position file);  // good until the next call
+
+  private:
+    const Shape* shape_;
+    const Start* start_;
+    std::string path_;   // begins with what stands before the path below the start
+    size_t before_, skip_;
+};
 std::string printed_path(const Shape& shape, const Start& start, Position file);
 
 }  // namespace curserve
