@@ -25,6 +25,7 @@
 #include <thread>
 #include <vector>
 
+#include "../../curserve/kernel/archive.h"
 #include "../../curserve/kernel/tree.h"
 #include "../../curserve/kernel/watch.h"
 
@@ -140,7 +141,7 @@ struct World {
     ViewRef last;
 
     std::shared_ptr<Tree> open(const std::string& root, unsigned threads = 2) {
-        std::shared_ptr<Tree> tree = Tree::open(store, watch, root);
+        std::shared_ptr<Tree> tree = Tree::open(store, watch, root, archive);
         Progress progress;
         const int error = tree->load(threads, progress);
         check(error == 0, "load: " + std::string(std::strerror(error)) + " " + tree->why());
@@ -158,6 +159,51 @@ struct World {
         return view;
     }
     static inline int rested = 0;
+
+    // As if the process ended in order and another one began: all that is left of the tree is on disk.
+    std::shared_ptr<Tree> restart(std::shared_ptr<Tree> tree, const std::function<void()>& meanwhile) {
+        const std::string root = tree->root(), folder = scratch + "/archive";
+        std::string why;
+        if (archive == nullptr) {
+            ::mkdir(folder.c_str(), 0700);
+            archive = Archive::open(store, folder, {1 << 30, 0}, &why);
+            check(archive != nullptr, why);
+        }
+        const std::atomic<bool> cancel{false};
+        const ViewRef view = look(tree);
+        index->update(view, {INT64_MAX, 0, 1, true}, cancel);
+        check(archive->save(root, *view, *index, false, cancel) == 0, "save");
+        archive->tidy();
+        trees.clear();
+        tree->close();
+        tree = nullptr;
+        last = nullptr;
+        archive = nullptr;
+        store = std::make_shared<Store>();
+        index = std::make_shared<GramIndex>();
+        meanwhile();
+        archive = Archive::open(store, folder, {1 << 30, 0}, &why);
+        check(archive != nullptr, why);
+        std::shared_ptr<Tree> next = open(root);
+        archive->restore_index(*index);
+        check(archive->take_words().empty(), "the archive has something to tell");
+        const ViewRef now = look(next);
+        const SnapshotRef segments = index->snapshot();
+        for (Position p = 0; p < now->shape->size(); p++) {
+            const ContentRef& content = now->facts(p).content;
+            if (content == nullptr || content->index_place.load() == 0) continue;
+            const uint64_t place = content->index_place.load();
+            const size_t slot = segments->slot_of(static_cast<uint32_t>(place >> 32));
+            check(slot < segments->segments.size(), "a place in no segment");
+            check(segments->segments[slot]->held[static_cast<uint32_t>(place)].lock() == content, "another's place");
+            placed++;
+        }
+        known += next->numbers().known;
+        return next;
+    }
+    std::shared_ptr<Archive> archive;
+    std::shared_ptr<GramIndex> index = std::make_shared<GramIndex>();
+    static inline uint64_t known = 0, placed = 0;
     void look_all() {
         for (auto& tree : trees) look(tree);
     }
@@ -488,7 +534,7 @@ void collect(const std::string& path, std::vector<std::string>* files, std::vect
     }
 }
 
-void random_operations(uint64_t seed, int rounds) {
+void random_operations(uint64_t seed, int rounds, bool restarts) {
     Dice dice(seed);
     const std::string root = scratch + "/random", outside = scratch + "/outside";
     make_dir(root);
@@ -560,6 +606,30 @@ void random_operations(uint64_t seed, int rounds) {
             if (dirs.size() > 60) remove_all(dirs[1 + dice.roll(dirs.size() - 1)]);
         }
         if (dice.roll(3) != 0) world.look_all();
+        if (!restarts || dice.roll(8) != 0) continue;
+        doing += " restart";
+        for (const int fd : open_fds) ::close(fd);  // through them, what was there before a walk may change unseen
+        open_fds.clear();
+        tree = world.restart(std::move(tree), [&] {
+            for (size_t changes = dice.roll(3); changes > 0; changes--) {
+                std::vector<std::string> files, dirs;
+                collect(root, &files, &dirs);
+                if (files.empty()) continue;
+                const std::string file = dice.pick(files), target = dice.pick(dirs) + "/while-down";
+                struct stat st;
+                switch (dice.roll(5)) {
+                    case 0: ::unlink(file.c_str()); break;
+                    case 1: ::rename(file.c_str(), target.c_str()); break;
+                    case 2: make_dir(target); break;
+                    case 3: remove_all(dice.pick(dirs) + "/while-down"); break;
+                    default:  // the same size, the same mtime
+                        if (::lstat(file.c_str(), &st) != 0 || !S_ISREG(st.st_mode)) break;
+                        write_file(file, std::string(static_cast<size_t>(st.st_size), '#'));
+                        const timespec times[2] = {st.st_atim, st.st_mtim};
+                        ::utimensat(AT_FDCWD, file.c_str(), times, AT_SYMLINK_NOFOLLOW);
+                }
+            }
+        });
     }
     for (const int fd : open_fds) ::close(fd);
     world.look_all();
@@ -653,8 +723,12 @@ int main(int argc, char** argv) {
     overflow_and_nested();
     slots();
     churn(seed);
-    random_operations(seed, rounds);
-    random_operations(seed + 1000, rounds);
+    random_operations(seed, rounds, false);
+    random_operations(seed + 1000, rounds, false);
+    random_operations(seed + 2000, rounds, true);
+    std::fprintf(stderr, "%llu files taken from the archive, %llu with their place in the index\n",
+                 static_cast<unsigned long long>(World::known), static_cast<unsigned long long>(World::placed));
+    check(World::known > 100 && World::placed > 100, "the archive hardly ever helps");
     check(World::rested > 100, "hardly ever at rest");
     std::fprintf(stderr, "%d times at rest\n", World::rested);
     remove_all(scratch);
