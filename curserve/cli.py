@@ -107,6 +107,11 @@ def _parser() -> argparse.ArgumentParser:
     doctor = add("doctor", "prove that agents' searches are intercepted")
     doctor.add_argument("--agent", metavar="NAME", action="append", default=[], help="this agent (may be repeated)")
     doctor.add_argument("--json", action="store_true", help="for programs")
+    bench = add("bench", "one search of DIR, by curserve and by ripgrep, side by side")
+    bench.add_argument("dir", metavar="DIR", help="the folder to search")
+    bench.add_argument("pattern", metavar="PATTERN", help="as for rg")
+    bench.add_argument("runs", metavar="N", nargs="?", type=int, default=20, help="how often each (20)")
+    bench.add_argument("--json", action="store_true", help="for programs")
     verify = add("verify", "compare with ripgrep on generated searches of DIR")
     verify.add_argument("dir", metavar="DIR", help="the folder to search; nothing in it is changed")
     verify.add_argument("cases", metavar="N", nargs="?", type=int, default=200, help="how many (200)")
@@ -304,17 +309,23 @@ def _metrics(arguments: argparse.Namespace) -> int:
 
 
 def _attach(arguments: argparse.Namespace) -> int:
+    folder = _attached(arguments.dir, not arguments.no_wait)
+    if not arguments.no_wait:
+        _print_bytes(f"curserve: {folder} is served from memory")
+    return 0
+
+
+def _attached(name: str, wait: bool = True) -> Path:
+    """The folder, which is loaded; served, if we waited for it. CurserveError."""
     from curserve import display
 
-    folder = _folder(arguments.dir)
+    folder = _folder(name)
     _warn_of_other_version(_start_daemon())
-    answers = _client().stream("attach", root=str(folder), wait=not arguments.no_wait)
-    last = display.attach(str(folder), answers)
-    if arguments.no_wait or last.get("state") == "served":
-        if not arguments.no_wait:
-            _print_bytes(f"curserve: {folder} is served from memory")
-        return 0
-    return _fail(f"{folder} is not served: {last.get('reason') or last.get('state') or 'unknown reason'}")
+    last = display.attach(str(folder), _client().stream("attach", root=str(folder), wait=wait))
+    if wait and last.get("state") != "served":
+        why = last.get("reason") or last.get("state") or "unknown reason"
+        raise CurserveError(f"{folder} is not served: {why}")
+    return folder
 
 
 def _detach(arguments: argparse.Namespace) -> int:
@@ -348,19 +359,46 @@ def _doctor(arguments: argparse.Namespace) -> int:
     return 0 if all(finding.good for finding in found) else 1
 
 
-def _verify(arguments: argparse.Namespace) -> int:
+def _both_sides(folder: str) -> tuple[Path, str, str, dict[str, str]]:
+    """What a comparison with ripgrep needs: the folder, served from memory; the shim; the real rg; a client's
+    environment. CurserveError."""
     from curserve import environment, paths
-    from curserve.verify.owntree import verify
 
-    if status := _attach(argparse.Namespace(dir=arguments.dir, no_wait=False)):
-        return status
+    root = _attached(folder)
     real = paths.real_rg()
     if real is None:
-        return _fail("there is no ripgrep to compare with; set CURSERVE_REAL_RG")
+        raise CurserveError("there is no ripgrep to compare with; set CURSERVE_REAL_RG")
     names = ("PATH", "HOME", "XDG_CONFIG_HOME", "CURSERVE_SOCKET", "TERM")
     env = {name: value for name in names if (value := environment.variable(name)) is not None}
+    return root, str(paths.shim_dir() / "rg"), str(real), env
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    import subprocess
+
+    from curserve import display, sidebyside
+
+    if arguments.runs < 1:
+        return _fail("N is 1 or more", 2)
+    folder, shim, real, env = _both_sides(arguments.dir)
+    try:
+        with display.steps("searching", arguments.runs) as told:
+            sides = sidebyside.run(folder, os.fsencode(arguments.pattern), arguments.runs, shim, real, env, told)
+    except subprocess.TimeoutExpired as error:
+        return _fail(f"{error.cmd[0]} does not end")
+    if arguments.json:
+        _print_json(sides.facts())
+    else:
+        display.sides(sides.facts())
+    return 0 if sides.difference is None else 1
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from curserve.verify.owntree import verify
+
+    folder, shim, real, env = _both_sides(arguments.dir)
     tally = verify(
-        _folder(arguments.dir), arguments.cases, arguments.seed, str(paths.shim_dir() / "rg"), str(real), env,
+        folder, arguments.cases, arguments.seed, shim, real, env,
         lambda tally: print(f"\r{tally.cases} of {arguments.cases}", end="", file=sys.stderr, flush=True)
         if sys.stderr.isatty() else None,
     )  # fmt: skip
@@ -461,6 +499,7 @@ _COMMANDS: dict[str, Command] = {
     "detach": _detach,
     "workspaces": _workspaces,
     "doctor": _doctor,
+    "bench": _bench,
     "verify": _verify,
     "install": _install,
     "uninstall": _uninstall,

@@ -7,7 +7,8 @@ is a package of its own (top/).
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -117,6 +118,32 @@ def attach(root: str, answers: Iterable[dict[str, Any]]) -> dict[str, Any]:
         for last in answers:
             bar.update(task, completed=last.get("files_done") or 0, total=last.get("files_total"))
     return last
+
+
+@contextmanager
+def steps(what: str, count: int) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr, where that is a terminal; call what it gives with the number of the step that begins."""
+    console = Console(stderr=True, highlight=False)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=count)
+        yield lambda number: bar.update(task, completed=number)
+
+
+def sides(facts: dict[str, Any]) -> None:
+    """Two programs' times for one search, as sidebyside.Sides.facts() has them."""
+    console = Console(highlight=False)
+    table = Table(box=None, pad_edge=False)
+    for title in ("", "median", "fastest", "lines"):
+        table.add_column(title, justify="right" if title else "left")
+    for name in ("ripgrep", "curserve"):
+        row = facts[name]
+        table.add_row(name, f"{row['median_ms']:.1f} ms", f"{row['fastest_ms']:.1f} ms", f"{row['lines']:,}")
+    console.print(table)
+    times = facts["ripgrep"]["median_ms"] / facts["curserve"]["median_ms"]
+    same = "the same answer" if facts["equal"] else f"NOT the same answer: {printable(facts['difference'])}"
+    why = f" (declined: {', '.join(facts['declined'])})" if facts["declined"] else ""
+    console.print(f"{facts['served']} of {facts['runs']} served from memory{why}; {times:.1f} times as fast; {same}")
 
 
 def duration(seconds: float) -> str:

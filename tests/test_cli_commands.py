@@ -113,3 +113,22 @@ def test_a_name_that_is_no_utf8_is_shown_and_served(place: Place, tmp_path: Path
     assert place.run("workspaces").returncode == 0
     assert os.fsdecode(strange) in [row["root"] for row in json.loads(place.run("workspaces", "--json").stdout)]
     assert place.run("detach", os.fsdecode(strange)).returncode == 0
+
+
+@needs_daemon
+def test_bench_shows_both_sides(place: Place, tree: Path) -> None:
+    (tree / ".git").mkdir()
+    told = place.run("bench", str(tree), "import", "3")
+    assert told.returncode == 0, told.stderr
+    assert "3 of 3 served from memory" in told.stdout and "the same answer" in told.stdout
+    facts = json.loads(place.run("bench", "--json", str(tree), r"no such (thing|place)", "2").stdout)
+    assert (facts["runs"], facts["served"], facts["equal"]) == (2, 2, True)
+    assert facts["curserve"]["lines"] == facts["ripgrep"]["lines"] == 0
+    declined = json.loads(place.run("bench", "--json", str(tree), "(", "1").stdout)
+    assert declined["served"] == 0 and declined["declined"] and declined["equal"]
+
+
+@needs_daemon
+def test_bench_wants_a_number(place: Place, tree: Path) -> None:
+    done = place.run("bench", str(tree), "import", "0")
+    assert (done.returncode, done.stdout) == (2, "") and done.stderr.count("\n") == 1

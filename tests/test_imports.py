@@ -22,7 +22,7 @@ LAYERS: list[set[str]] = [
     {"daemon"},
     {"daemon_main"},
     {"lifecycle"},
-    {"subshell", "install", "probe"},
+    {"subshell", "install", "probe", "sidebyside"},
     {"doctor"},
     {"display"},
     {"top"},
