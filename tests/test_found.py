@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from oracle import Box, compare
 
+from curserve.verify import answers
+from curserve.verify.answers import Answer
+
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
@@ -172,3 +175,11 @@ def test_the_buffer_that_earlier_files_left(box: Box, tree: Path, more: list[str
     answer = compare(box, ["-j1", *more, "alpha"], tree)
     assert more in (["-l"], ["-m2", "-A1"]) or not answer.served
     assert compare(box, [*more, "alpha", "-gd.txt"], tree).served
+
+
+def test_listings_by_time_are_compared_up_to_ties() -> None:
+    """Of files with the same time ripgrep lists first what it met first."""
+    forward, backward = Answer(b"b\na\nd\nc\n", b"", 0), Answer(b"d\nc\nb\na\n", b"", 0)  # a and b, c and d are as old
+    for ours, good in ((b"a\nb\nc\nd\n", True), (b"b\na\nd\nc\n", True), (b"a\nc\nb\nd\n", False)):
+        found = answers.listing_difference(Answer(ours, b"", 0), forward, backward)
+        assert (found is None) == good, found
