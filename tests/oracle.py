@@ -28,11 +28,18 @@ REAL_RG = str(Path(sys.executable).with_name("rg"))
 TIMEOUT_S = 60
 
 
+ENGINE = os.environ.get("ENGINE", "indexed")
+"""Which engine answers where a test does not say: `ENGINE=brute make test` runs all of them without the index."""
+
+
 class Box:
     """One daemon. Use as a context manager; `folder` receives everything it writes."""
 
-    def __init__(self, folder: Path, config: str = "") -> None:
+    def __init__(self, folder: Path, config: str = "", engine: str = ENGINE) -> None:
+        """engine: "indexed", or "brute", whose daemon scans everything."""
+        assert engine in ("indexed", "brute"), engine
         self.folder = folder
+        self.engine = engine
         self.home = folder / "home"
         (self.home / ".config" / "curserve").mkdir(parents=True, exist_ok=True)
         (self.home / ".config" / "curserve" / "config.toml").write_text(config)
@@ -62,7 +69,7 @@ class Box:
         """Runs the daemon in the foreground of a child; returns when it answers."""
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "curserve.daemon_main"],
-            env=self.env,
+            env={**self.env, **({"CURSERVE_BRUTE": "1"} if self.engine == "brute" else {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,12 @@ from oracle import Box, compare
 
 from curserve.verify import answers
 from curserve.verify.answers import Answer
+
+
+@pytest.fixture(scope="module", params=["indexed", "brute"])
+def box(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
+    with Box(tmp_path_factory.mktemp("box"), engine=request.param) as running:
+        yield running
 
 
 @pytest.fixture
