@@ -326,6 +326,7 @@ def _decline_unserved(low: LowArgs) -> None:
         raise Decline("hostname_bin")
     if low.pre_globs:
         raise Decline("pre")
+    # Reading changes when a file was accessed; ripgrep's own program, linked with musl, knows of no births and says so.
     if low.sort is not None and low.sort[0] in (SortKind.ACCESSED, SortKind.CREATED):
         raise Decline("sort_" + low.sort[0].value)
     if low.mode in SEARCH_MODES:
