@@ -115,6 +115,7 @@ def _terminal() -> Iterator[Console]:
         tty.setcbreak(0, termios.TCSANOW)
         quiet = termios.tcgetattr(0)
         quiet[6][termios.VSUSP] = b"\0"  # no Ctrl-Z: it would leave the alternate screen to the shell
+        quiet[6][termios.VINTR] = b"\0"  # Ctrl-C is a key that quits: an exception may be raised where it is swallowed
         termios.tcsetattr(0, termios.TCSANOW, quiet)
         yield screen
     finally:
