@@ -63,10 +63,10 @@ class OddTree:
             self._link()
         if source.random() < 0.15:
             self._repository()
-        # Times that differ (the clock's tick is 4 ms), in no order: --sort modified leaves equal ones to the directory.
+        # Times in no order, many of them the same: --sort modified leaves those as the walk met them.
         for path in self._all():
             if path.is_file() and not path.is_symlink():
-                os.utime(path, ns=(0, 1_000_000_000 * source.randrange(1, 2_000_000_000)))
+                os.utime(path, ns=(0, 1_000_000_000 * source.randrange(1, 12)))
 
     def describe(self) -> Tree:
         """What there is now."""

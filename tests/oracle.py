@@ -177,8 +177,6 @@ def judged(ours: Answer, argv: Sequence[bytes], ask: Callable[[Sequence[bytes]],
     is_sorted = answers.is_sorted(argv)
     if is_sorted is None:
         return None
-    if is_sorted and answers.lists_by_time(argv):
-        return answers.listing_difference(ours, given[0], ask(answers.opposite_order(argv)))
     return answers.order_difference(ours, given[0] if is_sorted else ask([b"--sort", b"path", *argv]))
 
 

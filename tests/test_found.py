@@ -9,9 +9,6 @@ from pathlib import Path
 import pytest
 from oracle import Box, compare
 
-from curserve.verify import answers
-from curserve.verify.answers import Answer
-
 
 @pytest.fixture(scope="module", params=["indexed", "brute"])
 def box(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
@@ -184,9 +181,15 @@ def test_the_buffer_that_earlier_files_left(box: Box, tree: Path, more: list[str
     assert compare(box, [*more, "alpha", "-gd.txt"], tree).served
 
 
-def test_listings_by_time_are_compared_up_to_ties() -> None:
-    """Of files with the same time ripgrep lists first what it met first."""
-    forward, backward = Answer(b"b\na\nd\nc\n", b"", 0), Answer(b"d\nc\nb\na\n", b"", 0)  # a and b, c and d are as old
-    for ours, good in ((b"a\nb\nc\nd\n", True), (b"b\na\nd\nc\n", True), (b"a\nc\nb\nd\n", False)):
-        found = answers.listing_difference(Answer(ours, b"", 0), forward, backward)
-        assert (found is None) == good, found
+@pytest.mark.parametrize("sort", ["--sort", "--sortr"])
+def test_files_of_the_same_time_come_as_the_walk_meets_them(box: Box, tmp_path: Path, sort: str) -> None:
+    root = tmp_path / "tied"
+    (root / ".git").mkdir(parents=True)
+    for number, name in enumerate(("q", "a", "sub/m", "sub/deep/k", "sub/b", "z/y", "z/a", "c", "z/caf\udce9")):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("alpha\n")
+        os.utime(root / name, (1000 + number // 5, 1000 + number // 5))
+    box.attach(root)
+    for argv in (["--files"], ["--files", "z", "sub", "z"], ["-n", "alpha"], ["--json", "alpha", "sub", "."]):
+        answer = compare(box, [sort, "modified", *argv], root)
+        assert answer.served, answer.reason

@@ -15,6 +15,7 @@
 #include "peer.h"
 #include "reply.h"
 #include "shortlist.h"
+#include "walk_order.h"
 
 namespace curserve {
 
@@ -465,12 +466,7 @@ class Run {
         }
         if (!other) return;
         const auto is_file = [&](const Start& start) { return view_->shape->kind[start.position] == Kind::kFile; };
-        const auto tied = [&](const Selected& a, const Selected& b) {
-            return a.start == b.start && view_->facts(a.position).mtime_ns == view_->facts(b.position).mtime_ns;
-        };
-        const auto& files = selection_->files;
-        const bool ties = query_.sort == Sort::kModified && std::adjacent_find(files.begin(), files.end(), tied) != files.end();
-        const bool in_order = (query_.sorted && !ties) || std::all_of(starts_.begin(), starts_.end(), is_file);
+        const bool in_order = query_.sorted || std::all_of(starts_.begin(), starts_.end(), is_file);
         if (spec_.single_threaded == 0 || !in_order) throw Declined{"buffers"};
         one_buffer_ = true;
         candidates_ = nullptr;  // files without a match enlarge it, too
@@ -719,16 +715,37 @@ bool path_less(std::string_view a, std::string_view b) {
     }
 }
 
+// By time; what has the same time, as ripgrep's walk meets it.
+void sort_by_modified(std::vector<Selected>& files, const View& view, bool reverse) {
+    const auto mtime = [&view](const Selected& file) { return view.facts(file.position).mtime_ns; };
+    std::stable_sort(files.begin(), files.end(), [&](const Selected& a, const Selected& b) {
+        return reverse ? mtime(a) > mtime(b) : mtime(a) < mtime(b);
+    });
+    WalkOrder order(*view.shape);
+    for (auto first = files.begin(); first != files.end();) {
+        const auto last = std::find_if(first, files.end(), [&](const Selected& file) { return mtime(file) != mtime(*first); });
+        if (last - first > 1) {
+            std::vector<std::pair<WalkOrder::Key, Selected>> tied;
+            for (auto file = first; file != last; ++file) {
+                tied.emplace_back(WalkOrder::Key(), *file);
+                if (!order.key(file->position, &tied.back().first)) throw Declined{"sort_ties"};
+            }
+            std::sort(tied.begin(), tied.end(), [](const auto& a, const auto& b) {
+                return a.second.start != b.second.start ? a.second.start < b.second.start : a.first < b.first;
+            });
+            std::transform(tied.begin(), tied.end(), first, [](const auto& one) { return one.second; });
+        }
+        first = last;
+    }
+}
+
 SelectionRef sorted(const SelectionRef& selection, const View& view, const std::vector<Start>& starts, const Query& query) {
     if (query.sort == Sort::kPath && !query.reverse) return selection;
     if (query.sort == Sort::kCreated) throw Declined{"sort_created"};
     auto ordered = std::make_shared<Selection>(*selection);
     auto& files = ordered->files;
     if (query.sort == Sort::kModified) {
-        const auto mtime = [&view](const Selected& file) { return view.facts(file.position).mtime_ns; };
-        std::stable_sort(files.begin(), files.end(), [&](const Selected& a, const Selected& b) {
-            return query.reverse ? mtime(a) > mtime(b) : mtime(a) < mtime(b);
-        });
+        sort_by_modified(files, view, query.reverse);
     } else if (starts.size() < 2) {
         std::reverse(files.begin(), files.end());
     } else {  // only this order is one of all files, wherever they were found

@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from curserve.args import parse
-from curserve.choices import Mode, SortKind
 from curserve.errors import Decline
 
 NEVER = rb"(?-u:\xFE\xFD\xFC\xFB)"
@@ -85,42 +84,6 @@ def order_difference(ours: Answer, ordered: Answer) -> str | None:
         return None
     at = next(index for index, (a, b) in enumerate(zip(left, right, strict=False)) if a != b)
     return f"order: ours {_cut(left[at:])}, sorted {_cut(right[at:])}"
-
-
-def listing_difference(ours: Answer, ordered: Answer, backwards: Answer) -> str | None:
-    """As order_difference, of a listing (--files) by time. backwards: ripgrep's in the opposite order.
-
-    ripgrep's sorts are stable, so what comes in the same order both ways has the same time: there ripgrep's order is
-    that of the folders on disk, and ours is that of paths.
-    """
-    mine, forward, back = (_pieces(answer.stdout) for answer in (ours, ordered, backwards))
-    back = [*(piece for piece in reversed(back) if piece), *(piece for piece in back if not piece)]
-    start = 0
-    ahead: Counter[bytes] = Counter()  # of one and not of the other, since `start`
-    for end, (one, other) in enumerate(zip(forward, back, strict=False), 1):
-        for piece, more in ((one, 1), (other, -1)):
-            ahead[piece] += more
-            if not ahead[piece]:
-                del ahead[piece]
-        if ahead:
-            continue
-        if Counter(mine[start:end]) != Counter(forward[start:end]):
-            return f"order: ours {_cut(mine[start:end])}, sorted {_cut(forward[start:end])}"
-        start = end
-    return None
-
-
-def lists_by_time(argv: Sequence[bytes]) -> bool:
-    """Whether it is --files in the order of a time."""
-    low = parse(argv)
-    return low.mode is Mode.FILES and low.sort is not None and low.sort[0] is not SortKind.PATH
-
-
-def opposite_order(argv: Sequence[bytes]) -> list[bytes]:
-    """The same with --sortr for --sort, and the other way round."""
-    swapped = {b"--sort": b"--sortr", b"--sortr": b"--sort"}
-    words = (word.partition(b"=") for word in argv)
-    return [swapped.get(name, name) + equals + value for name, equals, value in words]
 
 
 def same_lines(mine: bytes, theirs: bytes) -> bool:
