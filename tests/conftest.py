@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from oracle import Box
+from daemon_place import Place
+from oracle import REAL_RG, Box
 
 _CORPORA = {"flask": "flask==3.0.3", "django": "Django==5.1"}
 
@@ -28,6 +29,15 @@ def own_box(tmp_path: Path) -> Iterator[Box]:
     folder.mkdir()
     with Box(folder) as running:
         yield running
+
+
+@pytest.fixture
+def place() -> Iterator[Place]:
+    """A place for daemons that are started as people start them."""
+    made = Place()
+    made.env["CURSERVE_REAL_RG"] = REAL_RG
+    yield made
+    made.close()
 
 
 def corpus(name: str) -> Path:

@@ -5,22 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from daemon_place import Place, is_alive, wait_for
-from oracle import REAL_RG
 
 from curserve import crashes, log, paths
-
-
-@pytest.fixture
-def place() -> Iterator[Place]:
-    made = Place()
-    made.env["CURSERVE_REAL_RG"] = REAL_RG
-    yield made
-    made.close()
 
 
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS])

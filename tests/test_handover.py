@@ -10,25 +10,15 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from daemon_place import CURSERVE, Place, is_alive, wait_for
-from oracle import REAL_RG
 
 from curserve import paths
 
 SHIM = str(paths.shim_dir() / "rg")
 ROOT = Path(__file__).resolve().parent.parent
-
-
-@pytest.fixture
-def place() -> Iterator[Place]:
-    made = Place()
-    made.env["CURSERVE_REAL_RG"] = REAL_RG
-    yield made
-    made.close()
 
 
 @pytest.fixture

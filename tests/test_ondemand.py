@@ -8,25 +8,15 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from daemon_place import CURSERVE, Place, is_alive, wait_for
-from oracle import REAL_RG
 
 from curserve import paths
 
 SHIM = str(paths.shim_dir() / "rg")
-
-
-@pytest.fixture
-def place() -> Iterator[Place]:
-    made = Place()
-    made.env["CURSERVE_REAL_RG"] = REAL_RG
-    yield made
-    made.close()
 
 
 @pytest.fixture

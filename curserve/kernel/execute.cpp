@@ -10,12 +10,13 @@
 #include <sys/sysmacros.h>
 
 #include "crew.h"
-#include "decode.h"
+#include "declined.h"
 #include "line_buffer.h"
+#include "order.h"
 #include "peer.h"
 #include "reply.h"
 #include "shortlist.h"
-#include "walk_order.h"
+#include "starts.h"
 
 namespace curserve {
 
@@ -30,10 +31,6 @@ constexpr uint64_t kHeavyBytes = 4u << 20;     // this much text (1 to 40 ms, by
 constexpr uint64_t kAloneBytes = 2u << 20;     // less text than this is not worth a second thread (a wake-up is ~30 us)
 
 uint32_t us_between(uint64_t from_ns, uint64_t to_ns) { return static_cast<uint32_t>((to_ns - from_ns) / 1000u); }
-
-struct Declined {
-    std::string reason;
-};
 
 // Whether a path names what somebody else sees there: device, inode and mount (0: not told) agree.
 class Place {
@@ -58,150 +55,6 @@ void check_places(const Tree& tree, const Asker& asker) {
     const Tree::Identity root = tree.identity();
     const Place here = asker.cwd == tree.root() ? cwd : Place(tree.root());
     if (!here.is(root.dev, root.ino, root.mnt)) throw Declined{"gone"};
-}
-
-// The root-relative name of what a path argument names. Every component before a ".." must be a real directory of the
-// view, so that ".." means what it means on disk; anything else is left to the real rg.
-std::string below_root(const Shape& shape, const std::string& cwd, const std::string& typed) {
-    std::vector<std::string> parts;
-    const auto add = [&parts](std::string_view text, bool checked, const Shape* in, const std::string& root) {
-        size_t at = 0;
-        while (at <= text.size()) {
-            size_t end = text.find('/', at);
-            if (end == std::string_view::npos) end = text.size();
-            const std::string_view part = text.substr(at, end - at);
-            at = end + 1;
-            if (part.empty() || part == ".") continue;
-            if (part != "..") {
-                parts.emplace_back(part);
-                continue;
-            }
-            if (checked) {
-                std::string so_far;
-                for (const std::string& p : parts) so_far += "/" + p;
-                if (so_far.size() >= root.size() && so_far.compare(0, root.size(), root) == 0 &&
-                    (so_far.size() == root.size() || root == "/" || so_far[root.size()] == '/')) {
-                    const size_t skip = root == "/" ? 1 : root.size() + 1;
-                    const Position p = in->find(so_far.size() < skip ? std::string_view() : std::string_view(so_far).substr(skip));
-                    if (p == kNowhere || in->kind[p] != Kind::kDirectory) throw Declined{"symlink_argument"};
-                }
-                // Above the root: a prefix of the root's or the cwd's resolved name, a real directory by construction.
-                else if (root.compare(0, so_far.size(), so_far) != 0)
-                    throw Declined{"outside"};
-            }
-            if (!parts.empty()) parts.pop_back();
-        }
-    };
-    if (typed.empty() || typed[0] != '/') add(cwd, false, nullptr, shape.root);
-    add(typed, true, &shape, shape.root);
-    std::string absolute;
-    for (const std::string& part : parts) absolute += "/" + part;
-    const std::string& root = shape.root;
-    if (absolute == root || (root == "/" && absolute.empty())) return std::string();
-    const size_t skip = root == "/" ? 1 : root.size() + 1;
-    if (absolute.size() <= skip || (root != "/" && (absolute.compare(0, root.size(), root) != 0 || absolute[root.size()] != '/')))
-        throw Declined{"outside"};
-    return absolute.substr(skip);
-}
-
-// Where a search begins, what was named but is not there, and directories above a name that must be listed first.
-struct Starts {
-    std::vector<Start> there;
-    std::vector<std::string> missing;  // as messages show them
-    std::vector<Position> unlisted;
-};
-
-// The directory above `below` that the view does not look into yet; kNowhere when the view knows all of the way.
-Position unlisted_above(const Shape& shape, std::string_view below) {
-    for (;;) {
-        const size_t slash = below.rfind('/');
-        below = slash == std::string_view::npos ? std::string_view() : below.substr(0, slash);
-        const Position at = shape.find(below);
-        if (at == kNowhere) continue;  // ends at the root at the latest
-        if (shape.kind[at] == Kind::kSymlink) throw Declined{"symlink_argument"};
-        if (shape.kind[at] != Kind::kDirectory) throw Declined{"no_such_path"};
-        return shape.listing[at] == Listing::kUnlisted ? at : kNowhere;
-    }
-}
-
-// Messages are text: what is no UTF-8 in a path is shown as U+FFFD.
-std::string in_messages(const std::string& path) {
-    const std::vector<uint8_t> shown = decode_utf8(reinterpret_cast<const uint8_t*>(path.data()), path.size());
-    return std::string(shown.begin(), shown.end());
-}
-
-// The root-relative name of what a path argument names where links are on the way: as the file system has it now. False:
-// there is nothing.
-bool below_root_on_disk(const Shape& shape, const std::string& cwd, const std::string& typed, std::string* below) {
-    const std::string path = typed[0] == '/' ? typed : cwd + "/" + typed;
-    std::unique_ptr<char, decltype(&std::free)> real(::realpath(path.c_str(), nullptr), &std::free);
-    if (real == nullptr) {
-        if (errno == ENOENT) return false;
-        throw Declined{"symlink_argument"};
-    }
-    const std::string_view found(real.get()), root(shape.root);
-    if (found == root) {
-        below->clear();
-        return true;
-    }
-    const size_t skip = root == "/" ? 1 : root.size() + 1;
-    if (found.size() <= skip || found.compare(0, root.size(), root) != 0 || found[skip - 1] != '/')
-        throw Declined{"outside"};
-    below->assign(found.substr(skip));
-    return true;
-}
-
-// Whether a symbolic link is on the way to a root-relative name, or is what it names.
-bool through_link(const Shape& shape, std::string_view below) {
-    for (;;) {
-        const Position at = shape.find(below);
-        if (at != kNowhere) return shape.kind[at] == Kind::kSymlink;
-        below = below.substr(0, std::min(below.size(), below.rfind('/') == std::string_view::npos ? 0 : below.rfind('/')));
-    }
-}
-
-Starts locate_starts(const View& view, const Query& query, const std::string& cwd) {
-    const Shape& shape = *view.shape;
-    Starts starts;
-    const auto add = [&](const std::string& typed, bool implicit) {
-        std::string below;
-        bool linked = false;
-        try {
-            below = below_root(shape, cwd, typed);
-            linked = through_link(shape, below);
-        } catch (const Declined& declined) {
-            if (declined.reason != "symlink_argument") throw;
-            linked = true;  // with ".." behind it
-        }
-        if (linked && !below_root_on_disk(shape, cwd, typed, &below)) {
-            starts.missing.push_back(in_messages(typed));
-            return;
-        }
-        const Position at = shape.find(below);
-        if (at == kNowhere) {
-            const Position unlisted = unlisted_above(shape, below);
-            if (unlisted != kNowhere)
-                starts.unlisted.push_back(unlisted);
-            else if (implicit || linked)
-                throw Declined{"no_such_path"};
-            else
-                starts.missing.push_back(in_messages(typed));
-            return;
-        }
-        const Kind kind = shape.kind[at];
-        if (kind == Kind::kSymlink) throw Declined{"symlink_argument"};
-        if (kind == Kind::kOther) throw Declined{"special_file"};
-        // `FILE/` is an error for rg.
-        if (kind == Kind::kFile && !typed.empty() && typed.back() == '/') throw Declined{"no_such_path"};
-        Start start;
-        start.position = at;
-        start.typed = typed;
-        start.implicit = implicit;
-        starts.there.push_back(std::move(start));
-    };
-    if (query.paths.empty()) add(std::string(), true);
-    for (const std::string& typed : query.paths) add(typed, false);
-    return starts;
 }
 
 // What goes straight to the client.
@@ -629,7 +482,7 @@ ViewRef take_barrier(Tree& tree, Outcome& outcome) {
 SelectionRef settle(Tree& tree, const Query& query, const Asker& asker, ViewRef& view, Starts& starts) {
     const char* reason = nullptr;
     for (int round = 0; round < kExtendRounds; ++round) {
-        starts = locate_starts(*view, query, asker.cwd);
+        starts = locate_starts(*view, query.paths, asker.cwd);
         if (!starts.unlisted.empty()) {
             view = tree.extend(view, starts.unlisted, {}, kExtendBudgetBytes, &reason);
             if (view == nullptr) throw Declined{reason != nullptr ? reason : "too_much"};
@@ -691,72 +544,6 @@ bool has_mounts(const View& view) {
     return false;
 }
 
-// Rust's order of paths: by components, where empty ones and a "." within do not count; the root comes before a leading
-// ".", that before "..", and names last.
-bool path_less(std::string_view a, std::string_view b) {
-    const auto next = [](std::string_view whole, size_t* at, std::string_view* name) {  // the rank of a component; -1: none
-        if (*at == 0 && !whole.empty() && whole[0] == '/') return *at = 1, 0;
-        for (;;) {
-            while (*at < whole.size() && whole[*at] == '/') ++*at;
-            if (*at >= whole.size()) return -1;
-            const size_t start = *at;
-            *at = std::min(whole.find('/', start), whole.size());
-            *name = whole.substr(start, *at - start);
-            if (*name == "." && start > 0) continue;
-            return *name == "." ? 1 : *name == ".." ? 2 : 3;
-        }
-    };
-    for (size_t i = 0, j = 0;;) {
-        std::string_view name, other;
-        const int rank = next(a, &i, &name), other_rank = next(b, &j, &other);
-        if (rank != other_rank) return rank < other_rank;
-        if (rank < 0) return false;
-        if (rank == 3 && name != other) return name < other;
-    }
-}
-
-// By time; what has the same time, as ripgrep's walk meets it.
-void sort_by_modified(std::vector<Selected>& files, const View& view, bool reverse) {
-    const auto mtime = [&view](const Selected& file) { return view.facts(file.position).mtime_ns; };
-    std::stable_sort(files.begin(), files.end(), [&](const Selected& a, const Selected& b) {
-        return reverse ? mtime(a) > mtime(b) : mtime(a) < mtime(b);
-    });
-    WalkOrder order(*view.shape);
-    for (auto first = files.begin(); first != files.end();) {
-        const auto last = std::find_if(first, files.end(), [&](const Selected& file) { return mtime(file) != mtime(*first); });
-        if (last - first > 1) {
-            std::vector<std::pair<WalkOrder::Key, Selected>> tied;
-            for (auto file = first; file != last; ++file) {
-                tied.emplace_back(WalkOrder::Key(), *file);
-                if (!order.key(file->position, &tied.back().first)) throw Declined{"sort_ties"};
-            }
-            std::sort(tied.begin(), tied.end(), [](const auto& a, const auto& b) {
-                return a.second.start != b.second.start ? a.second.start < b.second.start : a.first < b.first;
-            });
-            std::transform(tied.begin(), tied.end(), first, [](const auto& one) { return one.second; });
-        }
-        first = last;
-    }
-}
-
-SelectionRef sorted(const SelectionRef& selection, const View& view, const std::vector<Start>& starts, const Query& query) {
-    if (query.sort == Sort::kPath && !query.reverse) return selection;
-    if (query.sort == Sort::kCreated) throw Declined{"sort_created"};
-    auto ordered = std::make_shared<Selection>(*selection);
-    auto& files = ordered->files;
-    if (query.sort == Sort::kModified) {
-        sort_by_modified(files, view, query.reverse);
-    } else if (starts.size() < 2) {
-        std::reverse(files.begin(), files.end());
-    } else {  // only this order is one of all files, wherever they were found
-        std::vector<std::pair<std::string, Selected>> named;
-        for (const Selected& file : files) named.emplace_back(printed_path(*view.shape, starts[file.start], file.position), file);
-        std::stable_sort(named.begin(), named.end(), [](const auto& a, const auto& b) { return path_less(b.first, a.first); });
-        std::transform(named.begin(), named.end(), files.begin(), [](const auto& one) { return one.second; });
-    }
-    return ordered;
-}
-
 void list_files(const Query& query, const View& view, const std::vector<Start>& starts, const Selection& selection,
                 Reply& reply) {
     const char end = query.spec.null_path != 0 ? '\0' : '\n';
@@ -800,7 +587,7 @@ void serve(Tree& tree, const GramIndex* index, const Query& query, const Asker& 
     if (ends_early && query.messages && !located.missing.empty()) throw Declined{"quiet_missing"};
     if (query.messages) tell_missing(spec, located.missing, reply);
     if (query.matcher != nullptr) selection = without_stdout(selection, *view, starts, asker.facts.fd[1]);
-    selection = sorted(selection, *view, starts, query);
+    selection = in_order(selection, *view, starts, query.sort, query.reverse);
     if (query.matcher == nullptr) {
         if (query.spec.quiet == 0) list_files(query, *view, starts, *selection, reply);
         outcome.search_us = us_between(begun, monotonic_ns());

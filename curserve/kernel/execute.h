@@ -15,13 +15,12 @@
 #include "../../shims/wire.h"
 #include "index.h"
 #include "matcher.h"
+#include "order.h"
 #include "searcher.h"
 #include "select.h"
 #include "tree.h"
 
 namespace curserve {
-
-enum class Sort : int { kPath = 0, kModified = 1, kCreated = 2 };
 
 struct Query {
     std::shared_ptr<const Matcher> matcher;  // null: list files
