@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench import draw
-from bench.agents import BURST, Session
 from bench.corpora import Corpus
+from bench.crowd import BURST, Session
 from bench.goals import Goal
 from bench.scenario import Scenario, ScenarioFailed, Stage, play
 from bench.spread import quantile

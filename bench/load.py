@@ -1,7 +1,7 @@
 """`make load`, or python -m bench.load: a hundred agents on twenty worktrees, and the daemon killed under them.
 
 In: how many, for how long. Out: one line per part on stdout, the run as JSON where asked for; exit status 1 when an
-answer was wrong. First part: searches in bursts of 8, edits, checkouts, attach and detach (agents.py), with the
+answer was wrong. First part: searches in bursts of 8, edits, checkouts, attach and detach (crowd.py), with the
 daemon's memory watched: what it has grown by between a fifth of the time and the end. Second part: the same, while
 the daemon is killed (SIGKILL) at random times. The worktrees are of three repositories made from source distributions
 (corpora.py). Times are of a machine that is busy with the agents themselves; their use is to be compared with each
@@ -25,9 +25,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import agents, corpora, machine
-from bench.agents import Ground, Tally
+from bench import corpora, crowd, machine
 from bench.box import Box
+from bench.crowd import Ground, Tally
 from bench.programs import REAL_RG, ROOT
 from bench.spread import quantile
 
@@ -59,7 +59,7 @@ def main() -> int:
         "agents": wanted.agents,
         "worktrees": wanted.worktrees,
         "repositories": wanted.repositories.split(","),
-        "burst": agents.BURST,
+        "burst": crowd.BURST,
         "pause_s": wanted.pause,
         "parts": [],
     }
@@ -105,7 +105,7 @@ def _part(
                 kills += 1
                 next_kill_s = time.monotonic() + chance.uniform(0.2, 1.8) * kill_every_s
 
-        tally = agents.run(grounds, count, machine.shim(), box, seconds, pause_s, meanwhile)
+        tally = crowd.run(grounds, count, machine.shim(), box, seconds, pause_s, meanwhile)
         status = box.control("status")
     return _facts(name, tally, resident, status, kills, seconds)
 
