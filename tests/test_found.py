@@ -193,3 +193,17 @@ def test_files_of_the_same_time_come_as_the_walk_meets_them(box: Box, tmp_path: 
     for argv in (["--files"], ["--files", "z", "sub", "z"], ["-n", "alpha"], ["--json", "alpha", "sub", "."]):
         answer = compare(box, [sort, "modified", *argv], root)
         assert answer.served, answer.reason
+
+
+def test_a_long_line_with_a_match_in_each_byte(box: Box, tmp_path: Path) -> None:
+    """Each match looked for the line's end again: 4 MB took minutes, and ripgrep answered after a timeout."""
+    root = tmp_path / "long"
+    (root / ".git").mkdir(parents=True)
+    (root / "high.txt").write_text("\u00e9 b" * 1_000_000 + "\nb\n")
+    (root / "ascii.txt").write_text("ab c" * 1_000_000)
+    (root / "tail.txt").write_text("ab \u00e9" + "ab c" * 50_000 + "\r\nlast")
+    box.attach(root)
+    shown = (["-r", "<$0>", "[ab ]", "tail.txt"], ["-ob", "c|last$", "tail.txt"])
+    for argv in (["-oc", "."], ["-oc", r"\w+"], ["--count-matches", r"\b\w"], *shown):
+        answer = compare(box, argv, root, {"CURSERVE_TIMEOUT_MS": "60000"})
+        assert answer.served, answer.reason

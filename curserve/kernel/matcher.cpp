@@ -125,9 +125,10 @@ class BuiltMatcher final : public Matcher {
         return true;
     }
 
-    Span find(const uint8_t* text, size_t size, size_t at, bool ascii, Scratch& scratch, size_t* slots) const override {
+    Span find(const uint8_t* text, size_t size, size_t at, bool ascii, Scratch& scratch, size_t* slots,
+              LineAhead* ahead) const override {
         if (at > size) return kNoSpan;
-        const Haystack h{text, size, ascii, *scratch.impl};
+        const Haystack h{text, size, ascii, *scratch.impl, ahead};
         if (literals_.usable()) {
             Span span;
             if (find_literal(h, at, &span)) return span.start == kNone ? span : with_slots(h, span, slots);
@@ -145,10 +146,14 @@ class BuiltMatcher final : public Matcher {
         size_t size;
         bool ascii;
         Scratch::Impl& scratch;
+        LineAhead* ahead = nullptr;  // for find() alone
     };
 
     size_t line_end(const Haystack& h, size_t at) const {
-        return find_terminator(h.text, h.size, at, spec_.line_terminator);
+        if (h.ahead == nullptr) return find_terminator(h.text, h.size, at, spec_.line_terminator);
+        if (at < h.ahead->start || h.ahead->end < at)
+            *h.ahead = LineAhead{at, find_terminator(h.text, h.size, at, spec_.line_terminator), kNone};
+        return h.ahead->end;
     }
     size_t line_start(const Haystack& h, size_t floor, size_t at) const {
         return find_line_start(h.text, floor, at, spec_.line_terminator);
@@ -162,7 +167,13 @@ class BuiltMatcher final : public Matcher {
     // terminator or nothing.
     bool all_ascii(const Haystack& h, size_t start, size_t end) const {
         const size_t seen = start > 0 ? start - 1 : 0;
-        return is_ascii(h.text + seen, end - seen);
+        LineAhead* const ahead = h.ahead;
+        if (ahead == nullptr || start < ahead->start || end != ahead->end) return is_ascii(h.text + seen, end - seen);
+        if (ahead->high_end == kNone) {
+            ahead->high_end = end;
+            while (ahead->high_end > ahead->start && h.text[ahead->high_end - 1] < 0x80) --ahead->high_end;
+        }
+        return start >= ahead->high_end && (seen >= end || h.text[seen] < 0x80);
     }
 
     // ---- lines

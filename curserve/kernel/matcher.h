@@ -51,6 +51,13 @@ class Scratch {
     std::unique_ptr<Impl> impl;
 };
 
+// What find() learns of the line at hand, for the next call: a line may be megabytes long, with a match in each byte of it,
+// and each would look for its end again. For calls with the same text, size and `ascii`, whose `at` never goes back.
+struct LineAhead {
+    size_t start = 1, end = 0;       // no terminator in text[start, end), one at `end` or none at all; start > end: nothing known
+    size_t high_end = kNone;         // behind its last byte >= 0x80, or `start`; kNone: not looked for
+};
+
 // Which engines may answer. Tests hold all of them to the same answers; everybody else says kAuto.
 enum class EngineChoice : uint8_t { kAuto, kVm, kDfa, kRe2 };
 
@@ -74,7 +81,9 @@ class Matcher {
 
     // The leftmost-first match in text[0, size) starting at or after `at`; look-behind sees text[0, at). start = kNone if
     // there is none. slots: null, or spec().capture_slots entries that receive capture positions (kNone: unset).
-    virtual Span find(const uint8_t* text, size_t size, size_t at, bool ascii, Scratch&, size_t* slots) const = 0;
+    // ahead: null, or what earlier calls have learned.
+    virtual Span find(const uint8_t* text, size_t size, size_t at, bool ascii, Scratch&, size_t* slots,
+                      LineAhead* ahead = nullptr) const = 0;
 
     virtual const MatcherSpec& spec() const = 0;
     // For CURSERVE_TRACE and tests: which engine finds the lines ("literal", "required", "class",

@@ -29,8 +29,9 @@ template <typename Visit>
 void each_match(const Job& job, const Found& found, size_t* slots, Visit visit) {
     const size_t end = haystack_end(job, found);
     size_t at = found.lines.start, last_match = kNone;
+    LineAhead ahead;
     while (at <= end) {
-        const Span span = job.matcher.find(found.text, end, at, job.ascii, job.scratch, slots);
+        const Span span = job.matcher.find(found.text, end, at, job.ascii, job.scratch, slots, &ahead);
         if (span.start == kNone) return;
         if (span.start == span.end) {
             at = span.end + 1;

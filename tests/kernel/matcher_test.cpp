@@ -479,8 +479,11 @@ void compare(const MatcherSpec& spec, const std::string& s, Scratch* scratches, 
         if (want.start == kNone) break;
         from = want.end + 1;
     }
-    for (size_t i = 0; i < spans; ++i) {
-        const size_t at = below(t.size + 1);
+    std::vector<size_t> places(spans);
+    for (size_t& at : places) at = below(t.size + 1);
+    std::sort(places.begin(), places.end());
+    LineAhead ahead[3];
+    for (const size_t at : places) {
         std::vector<size_t> wanted(spec.capture_slots), slots(spec.capture_slots);
         const Span want = engines[0]->find(t.bytes.get(), t.size, at, ascii, scratches[0], wanted.data());
         for (size_t k = 0; k < 3; ++k) {
@@ -489,6 +492,8 @@ void compare(const MatcherSpec& spec, const std::string& s, Scratch* scratches, 
                 engines[k + 1]->find(t.bytes.get(), t.size, at, ascii, scratches[k + 1], captures ? slots.data() : nullptr);
             check(got.start == want.start && got.end == want.end && (!captures || got.start == kNone || slots == wanted),
                   [&] { return what("find", k, at, want, got); });
+            const Span next = engines[k + 1]->find(t.bytes.get(), t.size, at, ascii, scratches[k + 1], nullptr, &ahead[k]);
+            check(next.start == want.start && next.end == want.end, [&] { return what("find on", k, at, want, next); });
         }
     }
 }
