@@ -220,8 +220,9 @@ def test_one_workspace(answer: dict[str, Any]) -> None:
     assert "/one " in "\n".join(_rendered(_facts(answer), State(inside="/gone"), 80, 24))
 
 
-def test_a_frame_is_one_write(answer: dict[str, Any]) -> None:
+def test_a_frame_is_one_write(answer: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """On a terminal, through rich's Live as the program uses it: half a frame never shows."""
+    monkeypatch.setenv("TERM", "xterm")
     master, slave = os.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 150, 0, 0))
     writes: list[int] = []
@@ -259,11 +260,11 @@ def test_a_frame_is_one_write(answer: dict[str, Any]) -> None:
 class Shown:
     """`curserve top` on a terminal of our own, and what its screen shows."""
 
-    def __init__(self, place: Place, width: int, height: int, *words: str) -> None:
+    def __init__(self, place: Place, width: int, height: int, *words: str, term: str = "xterm-256color") -> None:
         self.pid, self._fd = pty.fork()
         if self.pid == 0:
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
-            env = {**place.env, "TERM": "xterm-256color"}
+            env = {**place.env, "TERM": term}
             for name in ("COLUMNS", "LINES"):
                 env.pop(name, None)
             os.execve(CURSERVE, [CURSERVE, "top", *words], env)
@@ -455,3 +456,12 @@ def test_rates_are_those_of_the_last_seconds(tmp_path: Path, answer: dict[str, A
         feed.look()
         found = feed.latest().figures
         assert found is not None and not found.live
+
+
+def test_a_terminal_that_cannot_be_drawn_on_gets_one_frame(place: Place) -> None:
+    shown = Shown(place, 80, 24, term="dumb")
+    try:
+        shown.until(lambda lines: any("apple" in line for line in lines), "a frame")
+        assert shown.end(b"") == 0 and b"\x1b[?1049h" not in shown.bytes
+    finally:
+        shown.close()

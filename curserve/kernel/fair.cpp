@@ -32,7 +32,8 @@ void drop(Incoming& client) {
 
 uint64_t session_of(int32_t pid) {
     const Process asker = process_of(pid);
-    if (!asker.ok || asker.session <= 0) return static_cast<uint32_t>(pid);
+    if (!asker.ok) return static_cast<uint32_t>(pid);
+    if (asker.session <= 0) return uint64_t{1} << 32;  // led from outside of our pid namespace: all of those are one
     Process leader = asker.session == pid ? asker : process_of(asker.session);
     int32_t session = asker.session;
     // A session that is not a second older than the asker was made for this one command (spawn with detached: true,

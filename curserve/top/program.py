@@ -39,7 +39,7 @@ def run(control: Path, config: Config, interval_s: float, measure: bool, json_on
     """Show what the daemon does until the user has seen enough; the exit status. CurserveError where one frame is
     asked for and no daemon runs."""
     feed = Feed(control, interval_s, measure, vllm.address(config))
-    if json_once or once or not os.isatty(0):
+    if json_once or once or not os.isatty(0) or Console().is_dumb_terminal:  # a dumb one cannot be drawn on
         return _print_one(feed, control, interval_s, json_once)
     feed.start()
     with (
