@@ -1,12 +1,13 @@
 """One grep_search of unmodified qwen 0.24.3, as its model sees it: with its vendored rg, and with curserve.
 
-In: flask and Django as released. Out: a table (with curserve also what the hook itself measured of each search), and
-the raw numbers as JSON (argument: the file). Each session makes 25 searches and 25 reads of a small file in turn; a
-call's time runs from the end of the model's answer to the agent's next request. A session's figure is its median search
-less its median read: the tool without the agent around it. What is told is the median of three sessions, the two sides
-in turn, and each session's figure beside it: they differ by up to a millisecond. Once with the same word in all
-searches, once with 25 words that nobody has searched for before. The number of matches stands beside each time, so that
-a fast wrong answer would show. On a busy machine the agent's own time drowns everything: see `load` in the file.
+In: flask and Django as released. Out: a table (with curserve also what the hook itself measured of each search, in one
+session more that writes a trace; the others are as in use), and the raw numbers as JSON (argument: the file). Each
+session makes 25 searches and 25 reads of a small file in turn; a call's time runs from the end of the model's answer to
+the agent's next request. A session's figure is its median search less its median read: the tool without the agent
+around it. What is told is the median of seven sessions, the two sides in turn, and each session's figure beside it:
+they differ by two milliseconds. Once with the same word in all searches, once with 25 words that nobody has searched
+for before. The number of matches stands beside each time, so that a fast wrong answer would show. On a busy machine
+the agent's own time drowns everything: see `load` in the file.
 
     python bench/agents/grep_search.py [FILE]       (curserve installed; npm; needs the tests' folder)
 """
@@ -35,7 +36,7 @@ from oracle import Box  # noqa: E402
 from curserve import agents, environment, paths  # noqa: E402
 
 CALLS = 25
-SESSIONS = 3
+SESSIONS = 7
 WORDS = {"flask": "iter_blueprints", "django": "to_locale"}
 """Words with few matches: what the agent does with many is not what is measured."""
 VERSION = "0.24.3"
@@ -50,8 +51,14 @@ def rare_words(folder: Path) -> list[str]:
     return found
 
 
-def session(folder: Path, words: list[str], box: Box | None, work: Path) -> dict[str, Any]:
-    """Milliseconds of each call, and the matches that the searches showed in all."""
+def requests(box: Box | None) -> tuple[int, int]:
+    """Served and declined so far."""
+    numbers = box.control("status")["requests"] if box else {"served": 0, "declined": 0}
+    return numbers["served"], numbers["declined"]
+
+
+def session(folder: Path, words: list[str], box: Box | None, work: Path, *, traced: bool = False) -> dict[str, Any]:
+    """Milliseconds of each call, and the matches that the searches showed. traced: what the hook measured too."""
     home, trace = work / "agent", work / "searches"
     trace.unlink(missing_ok=True)
     shutil.rmtree(home, ignore_errors=True)
@@ -62,10 +69,11 @@ def session(folder: Path, words: list[str], box: Box | None, work: Path) -> dict
     if box is not None:
         served = environment.served(env, paths.shim_dir(), paths.preload_library(), paths.node_hook())
         env = agents.environment(agents.by_name("qwen"), served, str(paths.shim_dir()))
-        env |= {"CURSERVE_SOCKET": str(box.socket), "CURSERVE_TRACE": str(trace)}
+        env |= {"CURSERVE_SOCKET": str(box.socket)} | ({"CURSERVE_TRACE": str(trace)} if traced else {})
     readme = next(path for path in (folder / "README.md", folder / "README.rst") if path.exists())
     read = Call("read_file", {"file_path": str(readme)})
     script = [[call] for word in words for call in (Call("grep_search", {"pattern": word}), read)]
+    before = requests(box)
     with Endpoint(script) as endpoint:
         env |= {"OPENAI_API_KEY": "none", "OPENAI_BASE_URL": f"{endpoint.url}/v1", "OPENAI_MODEL": "scripted"}
         limit = ["--max-session-turns", str(3 * CALLS)]
@@ -84,7 +92,8 @@ def session(folder: Path, words: list[str], box: Box | None, work: Path) -> dict
         "grep_ms": [round(span, 2) for span in grep],
         "read_ms": [round(span, 2) for span in read_ms],
         "search_ms": [search["us"]["total"] / 1000 for search in searches if "--json" in search["argv"]],
-        "declined": sum(not search["served"] for search in searches),
+        "served": requests(box)[0] - before[0],
+        "declined": requests(box)[1] - before[1],
     }
 
 
@@ -102,16 +111,20 @@ def main() -> None:
                     # The first of these takes longer than the daemon needs for its index.
                     for side, served in (("vendored rg", None), ("curserve", box)):
                         sessions[side].append(session(folder, words[start : start + CALLS], served, work))
+                hook = session(folder, words[:CALLS], box, work, traced=True)["search_ms"]
                 for side, seen in sessions.items():
                     nets = [one["net_ms"] for one in seen]
-                    own = [value for one in seen for value in one["search_ms"]]
+                    own = hook if side == "curserve" else []
                     row = {"corpus": name, "searched": what, "side": side, "net_ms": statistics.median(nets)}
+                    row["hook_ms"] = own
                     rows.append({**row, "sessions": seen})
+                    counted = {kind: sum(one[kind] for one in seen) for kind in ("served", "declined")}
                     print(
                         f"{name:<8}{what:<17}{side:<13}{seen[-1]['matches']:>3} matches in "
                         f"{len(seen[-1]['grep_ms'])} + {len(seen[-1]['read_ms'])} calls; net {row['net_ms']:.1f} ms "
                         f"(sessions: {', '.join(f'{net:.1f}' for net in nets)})"
-                        + (f", hook {statistics.median(own):.1f} ms" if own else ""),
+                        + (f", hook {statistics.median(own):.1f} ms" if own else "")
+                        + f"; {counted['served']} served, {counted['declined']} declined",
                         flush=True,
                     )
     if len(sys.argv) > 1:
