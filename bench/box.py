@@ -26,6 +26,8 @@ _INDEX_S = 120.0
 _CONTROL_S = 300.0
 _INDEXED = 0.98
 """The share of the text that is indexed when all is: binary files are, up to their first NUL only."""
+_SETTLED_S, _SAME_S = 30.0, 12.0
+"""The daemon gives memory back when it sweeps, every 10 s."""
 _QUIET_S = 20.0
 """Arbitrary; longer than a segment (192 MB of text) takes to build on a busy machine."""
 
@@ -158,3 +160,14 @@ class Box:
             if line.startswith("VmRSS:"):
                 return int(line.split()[1]) * 1024
         raise RuntimeError("no VmRSS")
+
+    def settled_bytes(self) -> int:
+        """The same once it has stopped changing: what a load needed for the moment has been given back."""
+        deadline_s = time.monotonic() + _SETTLED_S
+        before, same_since_s = 0, time.monotonic()
+        while time.monotonic() < deadline_s and time.monotonic() - same_since_s < _SAME_S:
+            now = self.resident_bytes()
+            if abs(now - before) > now // 200:
+                before, same_since_s = now, time.monotonic()
+            time.sleep(0.1)
+        return self.resident_bytes()

@@ -170,10 +170,10 @@ def shared(stage: Stage, tree: Corpus) -> Scenario:
                 idle_bytes = bench.box.resident_bytes()
                 first_s = bench.box.attach(folders[0])
                 bench.box.wait_indexed()
-                one_bytes = bench.box.resident_bytes()
+                one_bytes = bench.box.settled_bytes()
                 further_s = [bench.box.attach(folder) for folder in folders[1:]]
                 bench.box.wait_indexed()
-                ten_bytes = bench.box.resident_bytes()
+                ten_bytes = bench.box.settled_bytes()
                 for folder in (folders[0], folders[-1]):
                     bench.compared(["-n", words.rare()], str(folder))
             further = Spread.of(further_s)
