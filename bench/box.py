@@ -27,7 +27,7 @@ _CONTROL_S = 300.0
 _INDEXED = 0.98
 """The share of the text that is indexed when all is: binary files are, up to their first NUL only."""
 _SETTLED_S, _SAME_S = 30.0, 12.0
-"""The daemon gives memory back when it sweeps, every 10 s."""
+"""What a load leaves behind is given back a moment after it."""
 _QUIET_S = 20.0
 """Arbitrary; longer than a segment (192 MB of text) takes to build on a busy machine."""
 
