@@ -57,6 +57,12 @@ _PROBE = b"another_Word_0"
 _GIT_ENVIRONMENT = (b"HOME", b"XDG_CONFIG_HOME", b"GIT_CONFIG_GLOBAL", b"GIT_CONFIG_SYSTEM")
 
 
+_LONG_BYTES = 1 << 15
+"""Of a request's strings; arbitrary. Agents' and people's come to some hundred."""
+_INSTRUCTION_BYTES = 12
+_MOST_CAPTURES = 1 << 21
+"""Instructions times capture slots: what a search thread needs twice, in words of eight bytes. Arbitrary: 300 groups
+come to a quarter of it."""
 Kind = tuple[frozenset[str], frozenset[str]]
 """The long names of a request's flags and the constructs of its patterns."""
 
@@ -78,7 +84,8 @@ class Plan:
         self.exit_code = options.answer_exit
         self.reusable = not (
             options.ignore_files or "file" in options.flags_used or b"RIPGREP_CONFIG_PATH" in request.env
-        )
+            or _is_long(request)
+        )  # fmt: skip
         self.paths: tuple[bytes, ...] = ()
         self.query: Any = None
         self._owned: list[Handle] = []
@@ -145,6 +152,10 @@ class Plan:
 
     def _make_matcher(self, options: Options) -> Any:
         translation = translate(options.patterns, _regex_options(options))
+        if options.replacement is not None:
+            cells = len(translation.program) // _INSTRUCTION_BYTES * translation.capture_slots
+            if cells > _MOST_CAPTURES:
+                raise Decline("regex_captures")
         self._capture_names = translation.capture_names
         self.kind = (options.flags_used, translation.constructs)
         keep = Keep()
@@ -154,7 +165,7 @@ class Plan:
         git_global = planner.git_global(request.env) if options.use_global else None
         make = functools.partial(_make_filter, options, request.cwd, git_global)
         # What an ignore file says may change, so such a filter is nobody else's.
-        key = None if options.ignore_files else _filter_key(options, request.cwd, git_global)
+        key = None if options.ignore_files or _is_long(request) else _filter_key(options, request.cwd, git_global)
         try:
             handle = planner.filter(key, make)
         except KernelError as error:
@@ -185,6 +196,8 @@ class Planner:
     """Arbitrary; a plan of a plain search takes some 10 KB."""
     _MAX_FILTERS = 256
     """Arbitrary. There is one for each folder searched and set of globs."""
+    _MAX_GLOBALS = 64
+    """Arbitrary. There is one for each home of a client."""
 
     def __init__(self, threads: int, brute: bool = False, alone: bool = False) -> None:
         """threads: for one search, at most. brute: the index is not asked, everything is scanned. alone: ripgrep would
@@ -209,7 +222,8 @@ class Planner:
         try:
             plan = Plan(request, self)
         except Decline as decline:
-            if b"RIPGREP_CONFIG_PATH" not in request.env and decline.reason not in ("pattern_file", "ignore_file"):
+            changes = b"RIPGREP_CONFIG_PATH" in request.env or decline.reason in ("pattern_file", "ignore_file")
+            if not changes and not _is_long(request):
                 self._remember(key, decline.reason)
             raise
         if plan.reusable:
@@ -235,6 +249,8 @@ class Planner:
         with self._lock:
             found = self._globals.get(key)
             if found is None:
+                while len(self._globals) >= self._MAX_GLOBALS:
+                    del self._globals[next(iter(self._globals))]
                 found = Handle(
                     lib.cs_global_new(*(ffi.NULL if value is None else value for value in key)), lib.cs_global_free
                 )
@@ -246,6 +262,11 @@ class Planner:
             while len(self._plans) >= self._MAX_PLANS:
                 del self._plans[next(iter(self._plans))]
             self._plans[key] = plan
+
+
+def _is_long(request: Request) -> bool:
+    """Whether it is so long that nothing is remembered of it: what is remembered has its arguments in it."""
+    return sum(map(len, request.argv)) + len(request.cwd) + sum(map(len, request.env.values())) > _LONG_BYTES
 
 
 def _options(request: Request, argv: Sequence[bytes]) -> Options:

@@ -65,6 +65,8 @@ class PositionAutomaton {
         set_of_.clear();
     }
 
+    size_t bytes() const { return sizeof(uint64_t) * (first_.size() + last_.size() + follow_.size() + accept_.size()); }
+
     bool matches(std::string_view text) const {
         if (text.empty()) return nullable_;
         return words_ == 1 ? run_small(text) : run_wide(text);
@@ -216,6 +218,8 @@ class GlobCompiler {
   public:
     // Alternatives are written out when that gives at most this many globs (arbitrary); beyond, the automaton has them.
     static constexpr size_t kMaxWrittenOut = 64;
+    // ... nor tokens in all of them.
+    static constexpr size_t kMaxTokens = 8192;
 
     static void compile(const GlobTokens& tokens, std::vector<Glob>* out) {
         if (tokens.size() == 1 && tokens[0].kind == GlobToken::kRecursivePrefix) {
@@ -224,11 +228,16 @@ class GlobCompiler {
             return;
         }
         std::vector<GlobTokens> flat(1);
-        if (!write_out(tokens, &flat)) flat.assign(1, tokens);
+        if (!write_out(tokens, &flat) || token_count(flat) > kMaxTokens) flat.assign(1, tokens);
         for (const GlobTokens& alternative : flat) out->push_back(compile_flat(alternative));
     }
 
   private:
+    static size_t token_count(const std::vector<GlobTokens>& globs) {
+        size_t count = 0;
+        for (const GlobTokens& tokens : globs) count += tokens.size();
+        return count;
+    }
     static bool write_out(const GlobTokens& tokens, std::vector<GlobTokens>* flat) {
         for (const GlobToken& token : tokens) {
             if (token.kind != GlobToken::kAlternates) {
@@ -383,13 +392,27 @@ bool Glob::matches(const Subject& subject) const {
             return subject.path.size() - subject.name.size() == text.size() &&
                    subject.path.compare(0, text.size(), text) == 0 && scan(steps_, sets_, subject.name);
         case Form::kGeneral:
-            return (text.empty() || memmem(subject.path.data(), subject.path.size(), text.data(), text.size())) &&
+            return subject.path.size() >= text.size() &&
+                   (text.empty() || memmem(subject.path.data(), subject.path.size(), text.data(), text.size())) &&
                    automaton_->matches(subject.path);
     }
     return false;
 }
 
+size_t Glob::bytes() const {
+    return sizeof *this + text.size() + steps_.size() * sizeof(WildStep) + sets_.size() * sizeof(ByteSet) +
+           (automaton_ != nullptr ? automaton_->bytes() : 0);
+}
+
+bool Glob::is_too_large(std::string_view glob) {
+    return glob.size() > kMostBytes || std::count(glob.begin(), glob.end(), '{') > kMostGroups;
+}
+
 bool Glob::parse(std::string_view glob, Options options, std::vector<Glob>* out, std::string* error) {
+    if (is_too_large(glob)) {
+        if (error) *error = "too large";
+        return false;
+    }
     GlobTokens tokens;
     if (!parse_glob(glob, options, &tokens, error)) return false;
     GlobCompiler::compile(tokens, out);

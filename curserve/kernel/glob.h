@@ -56,10 +56,19 @@ class Glob {
         bool allow_unclosed_class = false;  // a `[` that is never closed is a literal
     };
 
-    // Appends to *out. False on a bad glob: *error is ripgrep's word for what is wrong, *out is as before.
+    // What an automaton costs grows with the square of a glob, and the depth of a parse with its groups, so there is an
+    // end to both. Arbitrary: no path is longer, and nobody nests so deep. ripgrep goes on to some 250 groups in each
+    // other, where it gives up the whole file, and to some 400,000 bytes; far beyond, its stack ends.
+    static constexpr size_t kMostBytes = 4096;
+    static constexpr std::ptrdiff_t kMostGroups = 200;
+    static bool is_too_large(std::string_view glob);
+
+    // Appends to *out. False on a bad glob: *error is ripgrep's word for what is wrong, *out is as before. False also for
+    // one that is too large, which only ripgrep can judge.
     static bool parse(std::string_view glob, Options options, std::vector<Glob>* out, std::string* error);
 
     bool matches(const Subject& subject) const;
+    size_t bytes() const;
 
     Form form;
     std::string text;

@@ -28,7 +28,13 @@ std::string lowered(std::string_view bytes) {
 
 bool GlobSet::add(std::string_view text, Glob::Options options, bool only_directories, std::string* error) {
     std::vector<Glob> globs;
+    too_large_ = too_large_ || Glob::is_too_large(text) || bytes_ > kMostBytes;
+    if (too_large_) {
+        if (error) *error = "too large";
+        return false;
+    }
     if (!Glob::parse(text, options, &globs, error)) return false;
+    for (const Glob& glob : globs) bytes_ += glob.bytes();
     for (Glob& glob : globs) (options.fold ? folded_ : exact_).add(std::move(glob), size_, only_directories);
     ++size_;
     return true;

@@ -15,13 +15,16 @@ namespace curserve {
 
 class GlobSet {
   public:
-    // Parses `glob` and enters it as the next number. False on a bad glob: *error says why, and no number is used.
+    // Parses `glob` and enters it as the next number. False on a bad glob: *error says why, and no number is used. False
+    // also where it is too large, or all of them are; see is_too_large().
     bool add(std::string_view glob, Glob::Options options, bool only_directories, std::string* error);
     // To be called once after the last add().
     void finish();
 
     // The number of the last glob that matches, or -1.
     int last(const Subject& subject, bool is_dir) const;
+    // A glob was refused for its size, or because all of them had come to kMostBytes.
+    bool is_too_large() const { return too_large_; }
     int size() const { return size_; }
     bool empty() const { return size_ == 0; }
 
@@ -49,8 +52,12 @@ class GlobSet {
         std::vector<Slot> slots;   // open addressing, a power of two, at most half full
         bool names = false, extensions = false;
     };
+    static constexpr size_t kMostBytes = size_t{16} << 20;  // arbitrary: an ignore file of 1,000 lines comes to 100 KB
+
     Table exact_, folded_;
     int size_ = 0;
+    size_t bytes_ = 0;
+    bool too_large_ = false;
 };
 
 // ASCII letters lowered.

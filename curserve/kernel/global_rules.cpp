@@ -24,6 +24,7 @@ namespace {
 constexpr int64_t kTickNs = 20'000'000;
 // No configuration or ignore file is longer (arbitrary): beyond, the rules are unknown.
 constexpr size_t kMaxBytes = 16u << 20;
+constexpr size_t kMostPath = 4096;  // Linux's PATH_MAX
 
 int64_t nanoseconds(const timespec& t) { return int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec; }
 
@@ -77,9 +78,10 @@ bool find_excludes(std::string_view text, std::string* value) {
     constexpr std::string_view kKey = "excludesfile";
     for (size_t line = 0; line <= text.size();) {
         size_t at = line;
-        const size_t newline = text.find('\n', line);
-        line = newline == std::string_view::npos ? text.size() + 1 : newline + 1;
+        // Blanks may be newlines; the lines that begin among them would come to the same place.
         while (at < text.size() && is_blank(text[at])) ++at;
+        const size_t newline = text.find('\n', at);
+        line = newline == std::string_view::npos ? text.size() + 1 : newline + 1;
         if (text.size() - at < kKey.size()) continue;
         bool same = true;
         for (size_t i = 0; i < kKey.size(); ++i) {
@@ -188,7 +190,9 @@ class StatRules final : public GlobalRules {
         if (config.empty() || !read(config, &text) || !find_excludes(text, &value)) return false;
         // ripgrep passes over a value that is not UTF-8; beyond ASCII we leave it to judge.
         const auto beyond_ascii = [](char c) { return static_cast<unsigned char>(c) >= 0x80; };
-        unknown_ |= std::any_of(value.begin(), value.end(), beyond_ascii);
+        // So we do with one that is no path any more, before each ~ in it becomes longer.
+        unknown_ |= value.size() > kMostPath || std::any_of(value.begin(), value.end(), beyond_ascii);
+        if (unknown_) return true;
         if (!home_.empty()) {
             for (size_t at = 0; (at = value.find('~', at)) != std::string::npos; at += home_.size())
                 value.replace(at, 1, home_);

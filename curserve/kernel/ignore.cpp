@@ -138,6 +138,7 @@ class FileRules final : public IgnoreRules {
                 while (starts_with(line, "\xef\xbb\xbf")) line.remove_prefix(3);
             std::string error;
             if (globs_.add_line(line, options, &error)) continue;
+            if (globs_.set.is_too_large()) break;
             faulty_ = true;
             if (errors) errors->push_back(where + error);
         }
@@ -150,6 +151,7 @@ class FileRules final : public IgnoreRules {
     bool empty() const override { return globs_.set.empty(); }
     bool faulty() const override { return faulty_; }
     bool cut_short() const override { return cut_short_; }
+    bool too_large() const override { return globs_.set.is_too_large(); }
     RulesRef folded() const override {
         if (fold_) return RulesRef(RulesRef(), this);  // owned by whoever holds this
         std::call_once(once_, [this] { folded_ = std::make_shared<FileRules>(bytes_, true, nullptr); });

@@ -34,6 +34,8 @@ class IgnoreRules {
     virtual bool faulty() const = 0;
     // The file was not read to its end, because of bytes that are not UTF-8: ripgrep says so of an --ignore-file only.
     virtual bool cut_short() const = 0;
+    // A line, or all of them, are more than is kept here: what the file says is only ripgrep's to judge.
+    virtual bool too_large() const = 0;
     // The same file as --ignore-file-case-insensitive reads it: made from the bytes kept, once, when first asked for.
     virtual std::shared_ptr<const IgnoreRules> folded() const = 0;
 };

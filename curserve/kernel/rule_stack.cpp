@@ -5,6 +5,7 @@ namespace curserve {
 
 void RuleStack::push(Layers* to, const RulesRef& rules, size_t base, bool above) {
     if (!rules) return;
+    too_large_ |= rules->too_large();
     if (rules->faulty()) (above ? faulty_above_ : faulty_) = true;
     // ripgrep reads (and complains about) the files above even when they have no say.
     if (rules->empty() || (above && !switches_.parent)) return;

@@ -34,10 +34,12 @@ class RuleStack {
     // Git's rules count here: a repository was entered, or none is required. Global excludes ask this too.
     bool any_git() const { return !switches_.require_git || now_.any_git; }
 
-    // Of everything entered so far, left or not: rules with dropped lines; an exclude file that could not be known.
+    // Of everything entered so far, left or not: rules with dropped lines; an exclude file that could not be known; rules
+    // that only ripgrep can judge.
     bool faulty() const { return faulty_; }
     bool faulty_above() const { return faulty_above_; }
     bool unknown() const { return unknown_; }
+    bool too_large() const { return too_large_; }
 
   private:
     struct Layer {
@@ -59,7 +61,7 @@ class RuleStack {
     Layers rgignore_, ignore_, gitignore_, exclude_;
     Mark now_;
     std::vector<Mark> marks_;
-    bool faulty_ = false, faulty_above_ = false, unknown_ = false;
+    bool faulty_ = false, faulty_above_ = false, unknown_ = false, too_large_ = false;
 };
 
 }  // namespace curserve

@@ -144,10 +144,12 @@ class Walk {
             relative_.emplace_back(found, found.exists ? IgnoreRules::parse(found.bytes, false, nullptr) : nullptr);
         absolute_ = shape_.root == "/" ? "/" : shape_.root + "/";
         root_length_ = absolute_.size();
+        if (global && global->too_large()) unsure("ignore_file_size");
         if (global && !global->empty()) global_ = filter.fold_case ? global->folded().get() : global;
         if (filter.switches.files)
             for (const RulesRef& rules : filter.ignore_files) {
                 if (!rules) continue;
+                if (rules->too_large()) unsure("ignore_file_size");
                 if (filter.ignore_messages && (rules->faulty() || rules->cut_short())) unsure("ignore_file_error");
                 // Their case counts even with --ignore-file-case-insensitive.
                 if (!rules->empty()) explicit_.push_back(rules.get());
@@ -186,6 +188,7 @@ class Walk {
         walk(top, number);
         if (stack.faulty_above() || (stack.faulty() && filter_.ignore_messages)) unsure("ignore_file_error");
         if (stack.unknown()) unsure("git_file");
+        if (stack.too_large()) unsure("ignore_file_size");
     }
 
   private:

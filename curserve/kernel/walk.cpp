@@ -207,7 +207,8 @@ RulesRef parse_file(int dir_fd, const char* name) {
     if (read_file(dir_fd, name, true, &bytes, &st) != 0) return nullptr;
     RulesRef rules = IgnoreRules::parse(
         std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()), false, nullptr);
-    return rules == nullptr || rules->empty() ? nullptr : rules;
+    const bool silent = rules->empty() && !rules->faulty() && !rules->too_large();
+    return silent ? nullptr : rules;
 }
 
 enum class LineOf { kNone, kText, kFailed };  // no file or no line; a line; what ripgrep complains about
