@@ -116,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("dir", metavar="DIR", help="the folder to search; nothing in it is changed")
     verify.add_argument("cases", metavar="N", nargs="?", type=int, default=200, help="how many (200)")
     verify.add_argument("--seed", type=int, default=1, help="which (1)")
+    verify.add_argument("--json", action="store_true", help="for programs")
     for name, meaning in (("install", "put the shim into /usr/local/bin"), ("uninstall", "take it away again")):
         command = add(name, meaning)
         command.add_argument("--system", action="store_true", required=True, help="for every user of this machine")
@@ -394,18 +395,31 @@ def _bench(arguments: argparse.Namespace) -> int:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
+    from curserve import display
     from curserve.verify.owntree import verify
+    from curserve.verify.tally import Tally
 
+    if arguments.cases < 1:
+        return _fail("N is 1 or more", 2)
     folder, shim, real, env = _both_sides(arguments.dir)
-    tally = verify(
-        folder, arguments.cases, arguments.seed, shim, real, env,
-        lambda tally: print(f"\r{tally.cases} of {arguments.cases}", end="", file=sys.stderr, flush=True)
-        if sys.stderr.isatty() else None,
-    )  # fmt: skip
-    for line in tally.differences:
-        _print_bytes(line)
-    _print_bytes(str(tally))
-    return 1 if tally.differences else 0
+    tally, stopped = Tally(), False
+    try:
+        with display.steps("comparing", arguments.cases) as told:
+
+            def done(case: int, so_far: Tally) -> None:
+                nonlocal tally
+                tally = so_far
+                told(case)
+
+            verify(folder, arguments.cases, arguments.seed, shim, real, env, done)
+    except KeyboardInterrupt:  # what was found until then was found
+        stopped = True
+    facts = {"root": str(folder), "seed": arguments.seed, "stopped": stopped, **tally.facts()}
+    if arguments.json:
+        _print_json(facts)
+    else:
+        display.compared(facts)
+    return 130 if stopped else 1 if tally.differences else 0
 
 
 def _install(arguments: argparse.Namespace) -> int:

@@ -146,6 +146,23 @@ def sides(facts: dict[str, Any]) -> None:
     console.print(f"{facts['served']} of {facts['runs']} served from memory{why}; {times:.1f} times as fast; {same}")
 
 
+def compared(facts: dict[str, Any]) -> None:
+    """What generated searches came to, as `curserve verify --json` has them."""
+    console = Console(highlight=False, soft_wrap=True)
+    for difference in facts["differences"]:
+        console.print(Text(printable(difference)))
+    count = len(facts["differences"])
+    same = "no difference" if count == 0 else f"{count:,} differ"
+    stopped = "stopped: " if facts["stopped"] else ""
+    over = f", {facts['passed_over']:,} passed over" if facts["passed_over"] else ""
+    console.print(Text(printable(f"{stopped}{facts['cases']:,} searches of {facts['root']} compared{over}: {same}")))
+    share = f"{facts['share_served']:.1%} served from memory, {facts['errors']:,} errors left out"
+    console.print(f"{share}; {facts['printed']:,} printed something")
+    if facts["declined"]:
+        reasons = ", ".join(f"{reason} {number:,}" for reason, number in facts["declined"].items())
+        console.print(Text(f"declined: {printable(reasons)}"))
+
+
 def duration(seconds: float) -> str:
     """Like "3 s", "12 min", "5 h 3 min", "9 d 2 h"."""
     minutes, hours = int(seconds // 60), int(seconds // 3600)

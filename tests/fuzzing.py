@@ -19,9 +19,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from odd_trees import OddTree
-from oracle import REAL_RG, TIMEOUT_S, Box, judged
+from oracle import REAL_RG, TIMEOUT_S, Box
 
-from curserve.verify.answers import Answer
+from curserve.verify.answers import Answer, judged
 from curserve.verify.asking import Asked, TooLong, ask
 from curserve.verify.commands import Command, Commands
 from curserve.verify.tally import Tally

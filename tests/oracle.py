@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -154,30 +154,7 @@ def difference(ours: Answer, argv: Sequence[str | bytes], cwd: Any, env: dict[st
     """How our answer differs from ripgrep's; None when it does not. Files may come in another order than in a parallel
     ripgrep's answer, but never in another than that of `--sort path`."""
     words = [os.fsencode(word) for word in argv]
-    return judged(ours, words, lambda asked: real_rg(asked, cwd, env))
-
-
-def judged(ours: Answer, argv: Sequence[bytes], ask: Callable[[Sequence[bytes]], Answer]) -> str | None:
-    """As `difference`; ask: runs the real ripgrep with an argv."""
-    given: list[Answer] = []
-
-    def noted(words: Sequence[bytes]) -> Answer:
-        given.append(ask(words))
-        return given[-1]
-
-    found = answers.unexplained(ours, argv, noted)
-    if found is not None:
-        if not ours.served:
-            # Two runs of the real one, which may differ: with --follow and loops, or where chance is why we declined.
-            again = (answers.difference(ours, ask(argv)) for _ in range(10))
-            return None if ours.reason == "buffers" or any(other is None for other in again) else found
-        return found
-    if not ours.served or ours.stdout == given[0].stdout:
-        return None
-    is_sorted = answers.is_sorted(argv)
-    if is_sorted is None:
-        return None
-    return answers.order_difference(ours, given[0] if is_sorted else ask([b"--sort", b"path", *argv]))
+    return answers.judged(ours, words, lambda asked: real_rg(asked, cwd, env))
 
 
 def compare(box: Box, argv: Sequence[str | bytes], cwd: Any, env: dict[str, str] | None = None) -> Answer:

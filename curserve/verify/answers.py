@@ -70,6 +70,32 @@ def unexplained(ours: Answer, argv: Sequence[bytes], ask: Callable[[Sequence[byt
     return found
 
 
+def judged(ours: Answer, argv: Sequence[bytes], ask: Callable[[Sequence[bytes]], Answer]) -> str | None:
+    """As `unexplained`; and files must come in the order that is ours to keep, that of `--sort path`.
+
+    A declined search is ripgrep's on both sides: a difference counts only where ripgrep stays with it.
+    """
+    given: list[Answer] = []
+
+    def noted(words: Sequence[bytes]) -> Answer:
+        given.append(ask(words))
+        return given[-1]
+
+    found = unexplained(ours, argv, noted)
+    if found is not None:
+        if not ours.served:
+            # Two runs of the real one, which may differ: with --follow and loops, or where chance is why we declined.
+            again = (difference(ours, ask(argv)) for _ in range(10))
+            return None if ours.reason == "buffers" or any(other is None for other in again) else found
+        return found
+    if not ours.served or ours.stdout == given[0].stdout:
+        return None
+    sorted_ = is_sorted(argv)
+    if sorted_ is None:
+        return None
+    return order_difference(ours, given[0] if sorted_ else ask([b"--sort", b"path", *argv]))
+
+
 def order_difference(ours: Answer, ordered: Answer) -> str | None:
     """Our files must come in the order of `ordered`, an answer of ripgrep with --sort.
 

@@ -2,7 +2,7 @@
 
 In: an attached folder. Out: a Tally, whose differences say how to have them again. The tree is only read; what
 searches need beside it goes to a temporary folder. Files may be changed meanwhile: a difference counts when it shows
-three times.
+three times, and a search in a folder that has gone is passed over.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from curserve.errors import CurserveError
 from curserve.verify import answers
 from curserve.verify.answers import Answer
 from curserve.verify.asking import Asked, TooLong, ask
@@ -32,9 +33,10 @@ _TIMEOUT_S = 120.0
 
 
 def verify(
-    root: Path, cases: int, seed: int, shim: str, real: str, env: dict[str, str], told: Callable[[Tally], None]
+    root: Path, cases: int, seed: int, shim: str, real: str, env: dict[str, str], told: Callable[[int, Tally], None]
 ) -> Tally:
-    """Asks both programs `cases` times. env: a client's environment. told: called after each case. OSError."""
+    """Asks both programs `cases` times. env: a client's environment. told: called after each case with its number, from
+    1 on, and the tally so far. OSError; CurserveError when the folder is gone."""
     source = random.Random(seed)
     tally = Tally()
     with tempfile.TemporaryDirectory(prefix="curserve-verify-") as folder:
@@ -51,13 +53,20 @@ def verify(
                     ours, found = _compared(command, shim, real, env, os.path.join(folder, "trace"))
                     if found is None:
                         break
-            except (TooLong, subprocess.TimeoutExpired):
-                continue  # on either side: nothing was compared
-            words = b" ".join(command.argv).decode("utf-8", "backslashreplace")
-            where = os.fsdecode(command.cwd)
-            text = None if found is None else f"case {case} of seed {seed}: rg {words} in {where}: {found}"
-            tally.add(command, ours, text)
-            told(tally)
+            except (TooLong, subprocess.TimeoutExpired, FileNotFoundError, NotADirectoryError) as error:
+                if isinstance(error, OSError) and os.path.isdir(command.cwd):
+                    raise  # it is a program that is not there
+                if not root.is_dir():
+                    raise CurserveError(f"{root} has gone") from None
+                tally.passed_over += 1  # on either side: nothing was compared
+            else:
+                words = b" ".join(command.argv).decode("utf-8", "backslashreplace")
+                where = os.fsdecode(command.cwd)
+                text = None if found is None else f"case {case} of seed {seed}: rg {words} in {where}: {found}"
+                tally.add(command, ours, text)
+            told(case + 1, tally)
+    if not root.is_dir():  # what was compared last was nothing with nothing
+        raise CurserveError(f"{root} has gone")
     return tally
 
 
@@ -80,7 +89,7 @@ def described(root: Path, side: Path, source: random.Random) -> Tree:
             found = re.findall(rb"[A-Za-z_]\w{2,20}|[^\w\s]{1,3}", file.read(65536))
             words.update(word.decode("utf-8", "ignore") for word in source.sample(found, min(len(found), 20)))
     words = {word for word in words if word and "\0" not in word}
-    return Tree(base, files, folders, sorted(words), os.fsencode(side))
+    return Tree(base, files, folders, sorted(words) or ["word"], os.fsencode(side))
 
 
 def _compared(command: Command, shim: str, real: str, env: dict[str, str], trace: str) -> tuple[Answer, str | None]:
@@ -95,5 +104,5 @@ def _compared(command: Command, shim: str, real: str, env: dict[str, str], trace
     with suppress(OSError, ValueError, KeyError), open(trace, encoding="utf-8") as file:
         record = json.loads(file.readline())
         ours = replace(ours, served=record["served"], reason=record["reason"])
-    found = answers.unexplained(ours, command.argv, lambda argv: asked(real, argv, {}))
+    found = answers.judged(ours, command.argv, lambda argv: asked(real, argv, {}))
     return ours, found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 from curserve.verify.answers import Answer
 from curserve.verify.commands import Command
@@ -19,6 +20,7 @@ class Tally:
 
     def __init__(self) -> None:
         self.cases = self.served = self.printed = self.errors = 0
+        self.passed_over = 0  # not in `cases`: there was nothing to compare
         self.seen: Counter[str] = Counter()
         self.seen_served: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
@@ -46,6 +48,7 @@ class Tally:
         self.served += other.served
         self.printed += other.printed
         self.errors += other.errors
+        self.passed_over += other.passed_over
         self.seen += other.seen
         self.seen_served += other.seen_served
         self.reasons += other.reasons
@@ -58,6 +61,22 @@ class Tally:
     def worst(self) -> list[tuple[float, int, str]]:
         """Share served of each flag and construct, smallest first: (share, cases, name)."""
         return sorted((self.seen_served[name] / count, count, name) for name, count in self.seen.items())
+
+    def facts(self) -> dict[str, Any]:
+        """All of it, for programs."""
+        return {
+            "cases": self.cases,
+            "passed_over": self.passed_over,
+            "errors": self.errors,
+            "served": self.served,
+            "share_served": round(self.share_served(), 4),
+            "printed": self.printed,
+            "declined": dict(self.reasons.most_common()),
+            "least_served": [
+                {"name": name, "share": round(share, 4), "cases": count} for share, count, name in self.worst()[:12]
+            ],
+            "differences": self.differences,
+        }
 
     def __str__(self) -> str:
         worst = ", ".join(f"{name} {share:.0%} of {count}" for share, count, name in self.worst()[:12])
