@@ -17,7 +17,7 @@ SOURCES := $(shell find curserve shims interpose -name __pycache__ -prune -o \( 
   pyproject.toml meson.build README.md LICENSE
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help build shell test check bench load asan fuzz faults fresh image wheel clean
+.PHONY: help build shell test check bench load asan fuzz parsers faults fresh image wheel clean
 help:
 	@echo 'make build               build curserve into .venv (.venv/bin/curserve)'
 	@echo 'make shell DIR=~/project a shell in DIR where coding agents search through curserve'
@@ -27,6 +27,7 @@ help:
 	@echo 'make load [ARGS=…]       100 agents on 20 worktrees for ten minutes, half of them with the daemon killed'
 	@echo 'make asan                the tests against a kernel built with address and undefined sanitizers'
 	@echo 'make fuzz [N=…] [SEED=…] compare with ripgrep on N generated searches (20,000)'
+	@echo 'make parsers [MINUTES=…] [ARGS=…] fuzz what reads the bytes of others, guided by coverage (needs clang)'
 	@echo 'make faults              see that generated searches find faults seeded into a copy of the sources'
 	@echo 'make fresh               the README, followed on a fresh Debian 12 (needs root and debootstrap)'
 	@echo 'make image               the steps of deploy/Dockerfile, in chroots (needs root and debootstrap)'
@@ -98,6 +99,16 @@ load: build
 
 fuzz: build
 	@PYTHONPATH=tests $(INSTALLED) $(BIN)/python tests/fuzzing.py --cases $(or $(N),20000) --seed $(or $(SEED),1) $(ARGS)
+
+# clang and atheris are for this alone.
+$(VENV)/.fuzz-tools: $(VENV)/.requirements
+	@tools/system-packages '$(PYTHON)' fuzz </dev/null
+	@$(BIN)/python tools/requirements fuzz > build/requirements-fuzz.txt
+	@$(PIP) install -r build/requirements-fuzz.txt </dev/null
+	@touch $@
+
+parsers: build $(VENV)/.fuzz-tools
+	@PYTHONPATH=tests $(INSTALLED) $(BIN)/python tests/fuzz_parsers.py --minutes $(or $(MINUTES),1) $(ARGS)
 
 faults: build
 	@PYTHONPATH=tests $(INSTALLED) $(BIN)/python tests/seeded_faults.py $(ARGS)

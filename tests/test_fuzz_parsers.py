@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from harnesses import FOUND, KERNEL, REPLAY, ROOT, build, write_seeds
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +17,12 @@ from curserve.args import parse
 from curserve.errors import Decline
 from curserve.flags import FLAGS
 from curserve.regex import RegexOptions, translate
+
+
+@pytest.fixture(scope="module")
+def programs() -> dict[str, Path]:
+    return build(REPLAY, ROOT / "build" / "harnesses")
+
 
 _NAMES = [f"--{flag.long}".encode() for flag in FLAGS] + [f"-{flag.short}".encode() for flag in FLAGS if flag.short]
 _WORDS = st.one_of(
@@ -51,16 +59,26 @@ def test_any_pattern(pattern: str, chosen: RegexOptions) -> None:
         translate([pattern.encode()], chosen)
 
 
-@pytest.mark.timeout(400)
-def test_any_frame_ignore_file_and_glob(tmp_path: Path) -> None:
-    """With address and undefined-behaviour sanitizers."""
-    source = Path(__file__).resolve().parent.parent
-    kernel = source / "curserve" / "kernel"
-    names = ("content", "decode", "git_index", "ignore", "mapped_file", "peer", "reply", "rule_stack")
-    parts = [*kernel.glob("glob*.cpp"), *(kernel / f"{name}.cpp" for name in names)]
-    program = tmp_path / "parsers"
-    flags = ["-std=c++17", "-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-pthread"]
-    places = [f"-I{source / 'shims'}", f"-I{kernel}"]
-    main = source / "tests" / "fuzz" / "parsers.cpp"
-    subprocess.run(["c++", *flags, *places, str(main), *map(str, parts), "-o", str(program)], check=True)
-    subprocess.run([str(program), "1", "20000"], check=True, timeout=200)
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", KERNEL)
+def test_harness(programs: dict[str, Path], name: str, tmp_path: Path) -> None:
+    """Sound inputs and mutations of them, the same in each run, with address and undefined-behaviour sanitizers.
+    `make parsers` looks for more."""
+    write_seeds(name, tmp_path)
+    inputs = sorted(tmp_path.iterdir())
+    rounds = max(1, 12_000 // len(inputs))
+    env = {word: value for word, value in os.environ.items() if word != "LD_PRELOAD"}
+    done = subprocess.run([programs[name], str(rounds), *inputs], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr[-6000:]
+    assert done.stdout == f"{(rounds + 1) * len(inputs)} inputs\n"
+
+
+@pytest.mark.parametrize("what", FOUND)
+def test_found_once(programs: dict[str, Path], what: str, tmp_path: Path) -> None:
+    name, found = FOUND[what]
+    (tmp_path / "input").write_bytes(found)
+    env = {word: value for word, value in os.environ.items() if word != "LD_PRELOAD"}
+    done = subprocess.run(
+        [programs[name], "50", tmp_path / "input"], env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-6000:]

@@ -4,56 +4,14 @@
 #include <unistd.h>
 
 #include "crash.h"
+#include "question.h"
 #include "reply.h"
 
 namespace curserve {
 
 namespace {
 
-cs_wire_request facts_of(const Peer& peer) {
-    cs_wire_request facts;
-    std::memcpy(&facts, peer.payload, sizeof facts);
-    return facts;
-}
-
-std::string_view strings_of(const Peer& peer) {
-    return {reinterpret_cast<const char*>(peer.payload) + sizeof(cs_wire_request),
-            peer.payload_size - sizeof(cs_wire_request)};
-}
-
-// What an answer depends on: the strings, which of them are arguments, and the kinds of descriptors, not which files
-// they are.
-std::string key_of(const Peer& peer) {
-    const cs_wire_request facts = facts_of(peer);
-    std::string key;
-    key.reserve(peer.payload_size);
-    for (const cs_wire_fd& fd : facts.fd) key.push_back(static_cast<char>(fd.kind));
-    key.append(reinterpret_cast<const char*>(&facts.argc), sizeof facts.argc);
-    key.append(strings_of(peer));
-    return key;
-}
-
-// The same without the argument at `word`, which is argv[slot].
-std::string shape_key(const Peer& peer, uint32_t slot, std::string_view word) {
-    std::string key = key_of(peer);
-    const auto at = static_cast<size_t>(word.data() - strings_of(peer).data());
-    key.erase(key.size() - strings_of(peer).size() + at, word.size());
-    key.append(reinterpret_cast<const char*>(&slot), sizeof slot);
-    return key;
-}
-
-// Calls visit(slot, argument) for each argument, until it gives false.
-template <typename Visit>
-void each_argument(const Peer& peer, Visit visit) {
-    std::string_view rest = strings_of(peer);
-    rest.remove_prefix(rest.find('\0') + 1);  // the cwd
-    const uint32_t argc = facts_of(peer).argc;
-    for (uint32_t slot = 0; slot < argc; ++slot) {
-        const size_t end = rest.find('\0');
-        if (!visit(slot, rest.substr(0, end))) return;
-        rest.remove_prefix(end + 1);
-    }
-}
+Question question_of(const Peer& peer) { return Question(peer.payload, peer.payload_size); }
 
 size_t bucket_of(uint32_t us) {
     size_t bits = 0;
@@ -175,7 +133,7 @@ bool Desk::answer_known(Peer& peer, Peer* out) {
 }
 
 Desk::Known Desk::recall(const Peer& peer) const {
-    const std::string key = key_of(peer);
+    const std::string key = question_of(peer).key();
     std::shared_lock<std::shared_mutex> lock(known_mutex_);
     const auto found = known_.find(key);
     return found != known_.end() ? found->second : Known{};
@@ -184,9 +142,10 @@ Desk::Known Desk::recall(const Peer& peer) const {
 Desk::Known Desk::derive(const Peer& peer) const {
     Shape shape;
     std::string_view word;
-    each_argument(peer, [&](uint32_t slot, std::string_view argument) {
+    const Question question = question_of(peer);
+    question.each_argument([&](uint32_t slot, std::string_view argument) {
         if (!is_plain_word(argument)) return true;
-        const std::string key = shape_key(peer, slot, argument);
+        const std::string key = question.shape_key(slot, argument);
         std::shared_lock<std::shared_mutex> lock(known_mutex_);
         const auto found = shapes_.find(key);
         if (found == shapes_.end()) return true;
@@ -198,9 +157,9 @@ Desk::Known Desk::derive(const Peer& peer) const {
     auto query = std::make_shared<Query>(*shape.known.query);
     query->kept.clear();
     query->base = shape.known.query;
-    WordQuestion question = ask_for_word(word, shape.rules);
-    query->matcher = std::move(question.matcher);
-    query->grams = std::move(question.grams);
+    WordQuestion asked = ask_for_word(word, shape.rules);
+    query->matcher = std::move(asked.matcher);
+    query->grams = std::move(asked.grams);
     return Known{std::move(query), std::move(shape.known.site)};
 }
 
@@ -273,7 +232,7 @@ bool Desk::say(const Peer& peer, const void* out, size_t size, int exit_code, ui
 }
 
 void Desk::remember(const Peer& peer, std::shared_ptr<const Query> query, std::shared_ptr<Site> site) {
-    std::string key = key_of(peer);
+    std::string key = question_of(peer).key();
     std::unordered_map<std::string, Known> dropped;  // freed after the lock is
     std::unique_lock<std::shared_mutex> lock(known_mutex_);
     if (known_.size() >= kMostKnown) dropped.swap(known_);
@@ -283,8 +242,9 @@ void Desk::remember(const Peer& peer, std::shared_ptr<const Query> query, std::s
 void Desk::remember_shape(const Peer& peer, std::shared_ptr<const Query> query, std::shared_ptr<Site> site,
                           uint32_t slot, const WordRules& rules) {
     std::string key;
-    each_argument(peer, [&](uint32_t at, std::string_view argument) {
-        if (at == slot && is_plain_word(argument)) key = shape_key(peer, slot, argument);
+    const Question question = question_of(peer);
+    question.each_argument([&](uint32_t at, std::string_view argument) {
+        if (at == slot && is_plain_word(argument)) key = question.shape_key(slot, argument);
         return at < slot;
     });
     if (key.empty()) return;

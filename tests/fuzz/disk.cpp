@@ -1,0 +1,108 @@
+// disk.cpp: what is read from a user's files, beside their text and ignore files: git's index, its configuration, what
+// `.git` and `commondir` point to, and text in other encodings; and the packed question that goes to the index.
+//
+// Input: a byte that says which, then the file. Git's files are laid into a folder in memory, as they are read by name.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "bytes.h"
+#include "decode.h"
+#include "git_index.h"
+#include "gram_query.h"
+#include "relative_git.h"
+#include "select.h"
+
+using namespace curserve;
+
+namespace {
+
+// A working tree with its git directory beside it, and a home folder.
+struct Folder {
+    std::string path;
+    Folder() {
+        char name[] = "/dev/shm/curserve-fuzz-XXXXXX";
+        HOLDS(::mkdtemp(name) != nullptr);
+        path = name;
+        for (const char* below : {"/git", "/git/info", "/tree"}) HOLDS(::mkdir((path + below).c_str(), 0700) == 0);
+    }
+    ~Folder() {
+        for (const char* file : {"/git/commondir", "/git/config", "/git/index", "/git/info/exclude", "/tree/.git", "/.gitconfig"})
+            ::unlink((path + file).c_str());
+        for (const char* below : {"/git/info", "/git", "/tree", ""}) ::rmdir((path + below).c_str());
+    }
+    void put(const char* name, const std::vector<uint8_t>& bytes) const {
+        const int fd = ::open((path + name).c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        HOLDS(fd >= 0 && ::write(fd, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()));
+        ::close(fd);
+    }
+    void take(const char* name) const { ::unlink((path + name).c_str()); }
+};
+
+const Folder& folder() {
+    static const Folder made;
+    return made;
+}
+
+void index_of(const std::vector<uint8_t>& bytes, size_t id_bytes) {
+    GitIndex index;
+    if (!index.parse(view(bytes), id_bytes)) HOLDS(index.size() == 0);
+    struct stat st{};
+    st.st_mode = S_IFREG | 0644;
+    (void)index.proven("dir/a.c", st);
+}
+
+// `.git` (a file), `commondir` and `config`, in this order, separated by NULs.
+void git_files(Bytes& in) {
+    folder().put("/tree/.git", in.until(0));
+    folder().put("/git/commondir", in.until(0));
+    folder().put("/git/config", in.take(in.left()));
+    GitIndex index;
+    (void)index.load(folder().path + "/tree");
+    const RelativeExclude found = read_relative_exclude("../git", folder().path + "/tree");
+    HOLDS(found.exists || found.bytes.empty());
+    for (const char* name : {"/tree/.git", "/git/commondir", "/git/config"}) folder().take(name);
+}
+
+void global_rules(const std::vector<uint8_t>& config) {
+    folder().put("/.gitconfig", config);
+    const auto rules = GlobalRules::open(folder().path, true, "", false, "", "/dev/null");
+    const GlobalRules::Now now = rules->refresh();
+    if (now.rules != nullptr) (void)now.rules->matched("a/b.c", false);
+}
+
+bool is_utf8(const std::vector<uint8_t>& text) { return decode_utf8(text.data(), text.size()) == text; }
+
+void decoded(const std::vector<uint8_t>& raw) {
+    const auto* p = raw.data();
+    const std::vector<uint8_t> utf8 = decode_utf8(p, raw.size());
+    HOLDS(utf8.size() <= 3 * raw.size());
+    for (const std::vector<uint8_t>& text : {decode_utf16(p, raw.size(), false), decode_utf16(p, raw.size(), true),
+                                             transcode_utf16(raw, false), transcode_utf16(raw, true), decode_latin1(p, raw.size()), utf8}) {
+        // A second mark at the start stays, and would be dropped by a second reading.
+        if (!(text.size() >= 3 && text[0] == 0xef && text[1] == 0xbb && text[2] == 0xbf)) HOLDS(is_utf8(text));
+        HOLDS(text.size() <= 3 * raw.size());
+    }
+}
+
+void grams(const std::vector<uint8_t>& packed) {
+    try {
+        (void)GramQuery::unpack(view(packed)).text();
+    } catch (const std::runtime_error&) {
+    }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+    Bytes in(data, size);
+    switch (in.byte() % 6) {
+        case 0: index_of(in.take(in.left()), 20); break;
+        case 1: index_of(in.take(in.left()), 32); break;
+        case 2: git_files(in); break;
+        case 3: global_rules(in.take(in.left())); break;
+        case 4: decoded(in.take(in.left())); break;
+        default: grams(in.take(in.left()));
+    }
+    return 0;
+}
