@@ -395,31 +395,28 @@ def _bench(arguments: argparse.Namespace) -> int:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
+    import signal
+    import threading
+
     from curserve import display
     from curserve.verify.owntree import verify
-    from curserve.verify.tally import Tally
 
     if arguments.cases < 1:
         return _fail("N is 1 or more", 2)
     folder, shim, real, env = _both_sides(arguments.dir)
-    tally, stopped = Tally(), False
+    stop = threading.Event()  # what was found until then was found
+    before = signal.signal(signal.SIGINT, lambda *_: stop.set())
     try:
         with display.steps("comparing", arguments.cases) as told:
-
-            def done(case: int, so_far: Tally) -> None:
-                nonlocal tally
-                tally = so_far
-                told(case)
-
-            verify(folder, arguments.cases, arguments.seed, shim, real, env, done)
-    except KeyboardInterrupt:  # what was found until then was found
-        stopped = True
-    facts = {"root": str(folder), "seed": arguments.seed, "stopped": stopped, **tally.facts()}
+            tally = verify(folder, arguments.cases, arguments.seed, shim, real, env, told, stop.is_set)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    facts = {"root": str(folder), "seed": arguments.seed, "stopped": stop.is_set(), **tally.facts()}
     if arguments.json:
         _print_json(facts)
     else:
         display.compared(facts)
-    return 130 if stopped else 1 if tally.differences else 0
+    return 130 if stop.is_set() else 1 if tally.differences else 0
 
 
 def _install(arguments: argparse.Namespace) -> int:

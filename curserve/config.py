@@ -172,8 +172,10 @@ def parse(data: bytes) -> Config:
     """The configuration of one TOML text. ConfigError without the file's name."""
     try:
         tables = tomllib.loads(data.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except ValueError as error:  # TOML's, UTF-8's, or that a number has thousands of digits
         raise ConfigError(str(error)) from error
+    except RecursionError:
+        raise ConfigError("nested too deep") from None
     config = Config()
     for name, table in tables.items():
         known = {entry.name for entry in fields(Config)}

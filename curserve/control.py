@@ -143,7 +143,7 @@ class ControlPlane:
             yield from self._operate(request, controlled, client)
         except CurserveError as error:
             yield {"ok": False, "error": str(error)}
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             yield {"ok": False, "error": f"bad request: {error}"}
         except GeneratorExit:
             raise

@@ -26,7 +26,7 @@ PYTHON = ("argv", "regex", "config", "frame", "control")
 TIMEOUT_S = 20
 """For one input, which is some kilobytes; arbitrary, and enough for the sanitizers."""
 RSS_LIMIT_MB = 1024
-MOST_BYTES = 4096
+MOST_BYTES = 8192
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,9 @@ KERNEL: dict[str, tuple[str, ...]] = {
     "reply": (),
     "globs": _GLOBS,
     "matcher": _ENGINES,
-    "disk": ("git_index", "global_rules", "gram_query", "relative_git", *_GLOBS, *_TEXTS),
+    "disk": (
+        "git_index", "global_rules", "gram_query", "json", "literal", "relative_git", "walk", *_GLOBS, *_TEXTS
+    ),  # fmt: skip
     "archive": ("archive", "archive_file", "archive_save", "gram_query", "index", "index_build", "room", "segment_file",
                 "view", *_GLOBS, *_TEXTS),
 }  # fmt: skip
@@ -72,7 +74,9 @@ def build(kit: Kit, folder: Path, names: Sequence[str] = tuple(KERNEL), jobs: in
         noted = made.with_suffix(".d")
         if not _is_fresh(made, noted):
             compiler, standard = (kit.cc, "c17") if source.suffix == ".c" else (kit.cxx, "c++17")
-            flags = [*kit.flags, *places, f"-std={standard}", "-g", "-O1", "-pthread", "-MMD", "-MF", str(noted)]
+            warnings = ["-Wall", "-Wextra", "-Wconversion", "-Werror"] if source.parent == fuzz else []
+            flags = [*kit.flags, *warnings, *places, f"-std={standard}", "-g", "-O1", "-pthread"]
+            flags += ["-MMD", "-MF", str(noted)]
             subprocess.run([compiler, *flags, "-c", str(source), "-o", str(made)], check=True)
         return made
 
@@ -185,8 +189,8 @@ def _disk() -> Iterator[bytes]:
         yield b"\0" + _index(version, 20)
         yield b"\1" + _index(version, 32)
     config = b'[core]\n\tautocrlf = false\n\texcludesFile = "~/.ignore" \n[extensions]\nobjectformat = sha256\n'
-    for pointer in (b"gitdir: ../git\n", b"gitdir: /nowhere\r\n", b"gitdir: "):
-        for common in (b"../..\n", b".\r\n", b"", b"/git"):
+    for pointer in (b"gitdir: ../git\n", b"gitdir: @/git\n", b"gitdir: /nowhere\r\n", b"gitdir: "):
+        for common in (b"../..\n", b".\r\n", b"", b"@/git\n"):
             yield b"\2" + pointer + b"\0" + common + b"\0" + config
     yield b"\3" + config
     text = "Straße 日本 😀\r\n"

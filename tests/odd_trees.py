@@ -29,6 +29,8 @@ _IGNORES = [
     "*.txt\n!n1.txt", "a/**", "#c\n\\!x\n \n*.js ", "Deep/*\n!Deep/a.py", "[a-c].*", "*.PY", "/*.md", "sub/b", "!.hid",
     ".*",
 ]  # fmt: skip
+_OPPOSED = (("*.py", "!b.py"), ("*.txt", "!n1.txt"), ("n*", "!n2.md"), ("*", "!*.c"), ("!/a.py", "a.*"))
+_SOURCES = (".gitignore", ".ignore", ".rgignore", ".git/info/exclude")
 
 
 class OddTree:
@@ -59,6 +61,8 @@ class OddTree:
             self._file()
         for _ in range(source.choice((0, 0, 1, 2, 3))):
             self._ignore_file()
+        if source.random() < 0.25:
+            self._opposed()
         for _ in range(source.choice((0, 0, 0, 1, 2))):
             self._link()
         if source.random() < 0.15:
@@ -170,6 +174,15 @@ class OddTree:
     def _ignore_file(self) -> None:
         name = self._random.choice((".gitignore", ".gitignore", ".ignore", ".rgignore"))
         (self._place() / name).write_text(self._random.choice(_IGNORES) + self._random.choice(("\n", "")))
+
+    def _opposed(self) -> None:
+        """Two sources of rules that contradict each other: which of them wins must show."""
+        sources = [name for name in _SOURCES if name.startswith(".git/") <= (self.root / ".git").is_dir()]
+        names = self._random.sample(sources, 2)
+        for name, rule in zip(names, self._random.choice(_OPPOSED), strict=True):
+            (self.root / name).parent.mkdir(exist_ok=True)
+            with (self.root / name).open("a") as file:
+                file.write(rule + "\n")
 
     def _link(self) -> None:
         path = self._place() / f"link{self._random.randrange(4)}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import socket
 import subprocess
 from contextlib import suppress
 from pathlib import Path
@@ -11,9 +13,11 @@ import pytest
 from harnesses import FOUND, KERNEL, REPLAY, ROOT, build, write_seeds
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from oracle import Box
 
-from curserve import options
+from curserve import config, options
 from curserve.args import parse
+from curserve.config import ConfigError
 from curserve.errors import Decline
 from curserve.flags import FLAGS
 from curserve.regex import RegexOptions, translate
@@ -57,6 +61,22 @@ def test_any_argv(argv: list[bytes]) -> None:
 def test_any_pattern(pattern: str, chosen: RegexOptions) -> None:
     with suppress(Decline):
         translate([pattern.encode()], chosen)
+
+
+@pytest.mark.parametrize("text", [b"a = " + b"[" * 5000, b"[log]\nlevel = " + b"{a=" * 3000, b"x = " + b"9" * 5000])
+def test_a_configuration_without_end(text: bytes) -> None:
+    with pytest.raises(ConfigError):
+        config.parse(text)
+
+
+def test_a_control_line_without_end(own_box: Box) -> None:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(30)
+        client.connect(f"{own_box.socket}.control")
+        client.sendall(b"[" * 60_000 + b"\n" + b'{"op": "ping"}\n')
+        with client.makefile("rb") as lines:
+            assert json.loads(lines.readline())["error"].startswith("bad request")
+            assert json.loads(lines.readline())["ok"]
 
 
 @pytest.mark.timeout(600)

@@ -120,3 +120,20 @@ def test_an_ignore_file_of_nothing_but_faults(box: Box, tree: Path, text: str) -
         (tree / name).write_text(text)
         assert not compare(box, ["--files", "."], tree).served
         (tree / name).unlink()
+
+
+_PATTERNS = {
+    "alternatives": "|".join(f"w{at}d" for at in range(15_000)) + "|needle",
+    "folded alternatives": "(?i)" + "|".join(f"w{at}d" for at in range(3_000)) + "|needle",
+    "may be there": "n?" * 2_000 + "needle",
+    "in each other": "((n{0,20}){0,20}){0,9}eedle",
+    "groups": "(?:" * 80 + "needle" + ")?" * 80,
+    "classes": "[a-z]?" * 3_000 + "needle",
+    "long": "needle" + "x" * 100_000 + "|needle",
+}
+
+
+@pytest.mark.parametrize("kind", _PATTERNS)
+def test_large_patterns(box: Box, tree: Path, kind: str) -> None:
+    for more in ([], ["-o"], ["-v"], ["-c"]):
+        compare(box, [*more, "-e", _PATTERNS[kind], "."], tree)

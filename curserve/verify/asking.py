@@ -106,7 +106,8 @@ def _gathered(
                 raise
             finally:
                 for thread in threads:
-                    thread.join()
+                    if thread.ident is not None:  # it was started before we were interrupted
+                        thread.join()
     stdout, stderr = outputs
     if stdout is None or stderr is None:
         raise TooLong("too long")

@@ -33,10 +33,18 @@ _TIMEOUT_S = 120.0
 
 
 def verify(
-    root: Path, cases: int, seed: int, shim: str, real: str, env: dict[str, str], told: Callable[[int, Tally], None]
+    root: Path,
+    cases: int,
+    seed: int,
+    shim: str,
+    real: str,
+    env: dict[str, str],
+    told: Callable[[int], None],
+    stopped: Callable[[], bool],
 ) -> Tally:
     """Asks both programs `cases` times. env: a client's environment. told: called after each case with its number, from
-    1 on, and the tally so far. OSError; CurserveError when the folder is gone."""
+    1 on. stopped: true when no more is wanted; the case under way does not count then, as the programs may have been
+    stopped, too. OSError; CurserveError when the folder is gone."""
     source = random.Random(seed)
     tally = Tally()
     with tempfile.TemporaryDirectory(prefix="curserve-verify-") as folder:
@@ -51,7 +59,7 @@ def verify(
             try:
                 for _ in range(3):
                     ours, found = _compared(command, shim, real, env, os.path.join(folder, "trace"))
-                    if found is None:
+                    if found is None or stopped():
                         break
             except (TooLong, subprocess.TimeoutExpired, FileNotFoundError, NotADirectoryError) as error:
                 if isinstance(error, OSError) and os.path.isdir(command.cwd):
@@ -60,11 +68,15 @@ def verify(
                     raise CurserveError(f"{root} has gone") from None
                 tally.passed_over += 1  # on either side: nothing was compared
             else:
+                if stopped():
+                    break
                 words = b" ".join(command.argv).decode("utf-8", "backslashreplace")
                 where = os.fsdecode(command.cwd)
                 text = None if found is None else f"case {case} of seed {seed}: rg {words} in {where}: {found}"
                 tally.add(command, ours, text)
-            told(case + 1, tally)
+            if stopped():
+                break
+            told(case + 1)
     if not root.is_dir():  # what was compared last was nothing with nothing
         raise CurserveError(f"{root} has gone")
     return tally

@@ -25,10 +25,8 @@ struct Folder {
     std::string tree;
     static constexpr const char* kTexts = "texts-0000000000000001";
     Folder() {
-        char name[] = "/dev/shm/curserve-fuzz-XXXXXX";
-        HOLDS(::mkdtemp(name) != nullptr);
-        path = name;
-        fd = ::open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        path = new_folder();
+        fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         HOLDS(fd >= 0);
         const int key = ::openat(fd, "key", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
         HOLDS(::write(key, kKey.data(), sizeof kKey) == sizeof kKey);

@@ -51,6 +51,15 @@ class Bytes {
     size_t left_;
 };
 
+// A folder of its own, in memory if that can be.
+inline std::string new_folder() {
+    char name[] = "/dev/shm/curserve-fuzz-XXXXXX", other[] = "/tmp/curserve-fuzz-XXXXXX";
+    const char* const made = ::mkdtemp(name);
+    const char* const instead = made != nullptr ? made : ::mkdtemp(other);
+    HOLDS(instead != nullptr);
+    return instead;
+}
+
 inline std::string_view view(const std::vector<uint8_t>& bytes) {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }

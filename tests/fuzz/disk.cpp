@@ -6,12 +6,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "bytes.h"
 #include "decode.h"
 #include "git_index.h"
 #include "gram_query.h"
 #include "relative_git.h"
 #include "select.h"
+#include "walk.h"
 
 using namespace curserve;
 
@@ -21,9 +24,7 @@ namespace {
 struct Folder {
     std::string path;
     Folder() {
-        char name[] = "/dev/shm/curserve-fuzz-XXXXXX";
-        HOLDS(::mkdtemp(name) != nullptr);
-        path = name;
+        path = new_folder();
         for (const char* below : {"/git", "/git/info", "/tree"}) HOLDS(::mkdir((path + below).c_str(), 0700) == 0);
     }
     ~Folder() {
@@ -52,15 +53,28 @@ void index_of(const std::vector<uint8_t>& bytes, size_t id_bytes) {
     (void)index.proven("dir/a.c", st);
 }
 
+// With the folder's path for the first '@'.
+std::vector<uint8_t> placed(std::vector<uint8_t> text) {
+    const auto at = std::find(text.begin(), text.end(), '@');
+    if (at == text.end()) return text;
+    const auto after = text.erase(at);
+    text.insert(after, folder().path.begin(), folder().path.end());
+    return text;
+}
+
 // `.git` (a file), `commondir` and `config`, in this order, separated by NULs.
 void git_files(Bytes& in) {
-    folder().put("/tree/.git", in.until(0));
-    folder().put("/git/commondir", in.until(0));
+    folder().put("/tree/.git", placed(in.until(0)));
+    folder().put("/git/commondir", placed(in.until(0)));
     folder().put("/git/config", in.take(in.left()));
     GitIndex index;
     (void)index.load(folder().path + "/tree");
     const RelativeExclude found = read_relative_exclude("../git", folder().path + "/tree");
     HOLDS(found.exists || found.bytes.empty());
+    const int tree = ::open((folder().path + "/tree").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const RulesFound rules = read_rules(tree, folder().path + "/tree", true);
+    HOLDS(rules.rules == nullptr || rules.rules->has_git);
+    ::close(tree);
     for (const char* name : {"/tree/.git", "/git/commondir", "/git/config"}) folder().take(name);
 }
 
