@@ -89,7 +89,8 @@ def no_hyperlink(value: bytes) -> bytes:
     raise Decline("hyperlink")
 
 
-# The labels of https://encoding.spec.whatwg.org/#names-and-labels for the encodings that curserve may transcode.
+# The labels of https://encoding.spec.whatwg.org/#names-and-labels for the encodings that curserve decodes; iso-8859-8-i
+# is iso-8859-8 where only the characters count.
 _LABELS: dict[bytes, str] = {
     label: name
     for name, labels in (
@@ -101,6 +102,60 @@ _LABELS: dict[bytes, str] = {
             b"ansi_x3.4-1968 ascii cp1252 cp819 csisolatin1 ibm819 iso-8859-1 iso-ir-100 iso8859-1 iso88591"
             b" iso_8859-1 iso_8859-1:1987 l1 latin1 us-ascii windows-1252 x-cp1252",
         ),
+        ("ibm866", b"866 cp866 csibm866 ibm866"),
+        (
+            "iso-8859-2",
+            b"csisolatin2 iso-8859-2 iso-ir-101 iso8859-2 iso88592 iso_8859-2 iso_8859-2:1987 l2 latin2",
+        ),
+        (
+            "iso-8859-3",
+            b"csisolatin3 iso-8859-3 iso-ir-109 iso8859-3 iso88593 iso_8859-3 iso_8859-3:1988 l3 latin3",
+        ),
+        (
+            "iso-8859-4",
+            b"csisolatin4 iso-8859-4 iso-ir-110 iso8859-4 iso88594 iso_8859-4 iso_8859-4:1988 l4 latin4",
+        ),
+        (
+            "iso-8859-5",
+            b"csisolatincyrillic cyrillic iso-8859-5 iso-ir-144 iso8859-5 iso88595 iso_8859-5 iso_8859-5:1988",
+        ),
+        (
+            "iso-8859-6",
+            b"arabic asmo-708 csiso88596e csiso88596i csisolatinarabic ecma-114 iso-8859-6 iso-8859-6-e iso-8859-6-i"
+            b" iso-ir-127 iso8859-6 iso88596 iso_8859-6 iso_8859-6:1987",
+        ),
+        (
+            "iso-8859-7",
+            b"csisolatingreek ecma-118 elot_928 greek greek8 iso-8859-7 iso-ir-126 iso8859-7 iso88597 iso_8859-7"
+            b" iso_8859-7:1987 sun_eu_greek",
+        ),
+        (
+            "iso-8859-8",
+            b"csiso88598e csisolatinhebrew hebrew iso-8859-8 iso-8859-8-e iso-ir-138 iso8859-8 iso88598 iso_8859-8"
+            b" iso_8859-8:1988 visual csiso88598i iso-8859-8-i logical",
+        ),
+        ("iso-8859-10", b"csisolatin6 iso-8859-10 iso-ir-157 iso8859-10 iso885910 l6 latin6"),
+        ("iso-8859-13", b"iso-8859-13 iso8859-13 iso885913"),
+        ("iso-8859-14", b"iso-8859-14 iso8859-14 iso885914"),
+        ("iso-8859-15", b"csisolatin9 iso-8859-15 iso8859-15 iso885915 iso_8859-15 l9"),
+        ("iso-8859-16", b"iso-8859-16"),
+        ("koi8-r", b"cskoi8r koi koi8 koi8-r koi8_r"),
+        ("koi8-u", b"koi8-ru koi8-u"),
+        ("macintosh", b"csmacintosh mac macintosh x-mac-roman"),
+        ("windows-874", b"dos-874 iso-8859-11 iso8859-11 iso885911 tis-620 windows-874"),
+        ("windows-1250", b"cp1250 windows-1250 x-cp1250"),
+        ("windows-1251", b"cp1251 windows-1251 x-cp1251"),
+        ("windows-1253", b"cp1253 windows-1253 x-cp1253"),
+        (
+            "windows-1254",
+            b"cp1254 csisolatin5 iso-8859-9 iso-ir-148 iso8859-9 iso88599 iso_8859-9 iso_8859-9:1989 l5 latin5"
+            b" windows-1254 x-cp1254",
+        ),
+        ("windows-1255", b"cp1255 windows-1255 x-cp1255"),
+        ("windows-1256", b"cp1256 windows-1256 x-cp1256"),
+        ("windows-1257", b"cp1257 windows-1257 x-cp1257"),
+        ("windows-1258", b"cp1258 windows-1258 x-cp1258"),
+        ("x-mac-cyrillic", b"x-mac-cyrillic x-mac-ukrainian"),
     )
     for label in labels.split()
 }

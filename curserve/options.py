@@ -141,7 +141,7 @@ class Options:
     stop_on_nonmatch: bool = False
     binary_explicit: Detection = Detection.CONVERT  # a file named on the command line
     binary_implicit: Detection = Detection.QUIT  # a file met on the walk
-    encoding: str = "auto"  # auto, none (no look at a BOM either), utf-8, utf-16le, utf-16be, windows-1252
+    encoding: str = "auto"  # auto, none (no look at a BOM either), or a name
     mmap: Mmap = Mmap.AUTO
 
     # What to print.

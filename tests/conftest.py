@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from daemon_place import Place
 from oracle import REAL_RG, Box
+from search_driver import Driver, compiled
 
 _CORPORA = {"flask": "flask==3.0.3", "django": "Django==5.1"}
 
@@ -38,6 +39,16 @@ def place() -> Iterator[Place]:
     made.env["CURSERVE_REAL_RG"] = REAL_RG
     yield made
     made.close()
+
+
+@pytest.fixture(scope="session")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
+    """The kernel's searcher in a process of its own."""
+    running = Driver(compiled(tmp_path_factory.mktemp("driver")))
+    yield running
+    assert running.process.stdin
+    running.process.stdin.close()
+    assert running.process.wait(20) == 0
 
 
 def corpus(name: str) -> Path:

@@ -56,8 +56,9 @@ def run_tree(
     flag: str | None = None,
     construct: str | None = None,
     cases: int = CASES_PER_TREE,
+    among: str | None = None,
 ) -> Tally:
-    """One tree and `cases` searches of it; flag, construct: as in Commands."""
+    """One tree and `cases` searches of it; flag, construct, among: as in Commands."""
     tally = Tally()
     source = random.Random(seed)
     folder.mkdir()
@@ -69,7 +70,7 @@ def run_tree(
                 made.change()
             if flag == "vimgrep":
                 made.has_longer_line(_LONG_LINE_BYTES, remove=True)
-            command = Commands(source, made.describe(), flag, construct).command()
+            command = Commands(source, made.describe(), flag, construct, among).command()
             # A long line once for each of its matches is gigabytes, on either side.
             if any(b"vimgrep" in word for word in _said(command)) and made.has_longer_line(_LONG_LINE_BYTES):
                 continue
@@ -95,14 +96,14 @@ def _said(command: Command) -> Iterator[bytes]:
     yield from command.beside.values()
 
 
-def run(seeds: Sequence[int], folder: Path) -> Iterator[Tally]:
+def run(seeds: Sequence[int], folder: Path, among: str | None = None) -> Iterator[Tally]:
     """The trees of the seeds, one after the other, before one daemon."""
     folder.mkdir(parents=True, exist_ok=True)
     # Apart from the trees: a search of `../..` shall not meet the daemon's log, which changes meanwhile.
     with tempfile.TemporaryDirectory(prefix="curserve-box-") as place, Box(Path(place) / "box") as box:
         for seed in seeds:
             try:
-                yield run_tree(box, seed, folder / f"t{seed}")
+                yield run_tree(box, seed, folder / f"t{seed}", among=among)
             except (OSError, AssertionError) as error:  # the daemon died, in all likelihood
                 crash = "".join(file.read_text()[-4000:] for file in box.folder.rglob("*.crash"))
                 yield _fault(f"tree {seed}: {error!r}; {crash}")
@@ -116,10 +117,10 @@ def _fault(text: str) -> Tally:
     return tally
 
 
-def _job(work: tuple[Sequence[int], Path, Path]) -> Tally:
-    seeds, folder, log = work
+def _job(work: tuple[Sequence[int], Path, Path, str | None]) -> Tally:
+    seeds, folder, log, among = work
     total = Tally()
-    for tally in run(seeds, folder):
+    for tally in run(seeds, folder, among):
         total.merge(tally)
         if tally.differences:
             with log.open("a") as file:
@@ -134,6 +135,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="trees are numbered from a million times this on")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--log", type=Path, help="where differences are written as they are found")
+    parser.add_argument("--flag", help="a flag's long name: every search has it, among others")
     chosen = parser.parse_args()
     trees = -(-chosen.cases // CASES_PER_TREE)
     first = chosen.seed * 1_000_000
@@ -143,7 +145,8 @@ def main() -> int:
         log = chosen.log or Path(folder) / "differences"
         share = [range(first + job, first + trees, chosen.jobs) for job in range(chosen.jobs)]
         with multiprocessing.get_context("spawn").Pool(chosen.jobs) as pool:
-            work = [(seeds, Path(folder) / str(job) / "deep" / "down", log) for job, seeds in enumerate(share)]
+            deep = [Path(folder) / str(job) / "deep" / "down" for job in range(chosen.jobs)]
+            work = [(seeds, place, log, chosen.flag) for seeds, place in zip(share, deep, strict=True)]
             for tally in pool.imap_unordered(_job, work):
                 total.merge(tally)
     for line in total.differences:

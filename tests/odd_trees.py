@@ -249,4 +249,8 @@ class OddTree:
         for _ in range(source.randint(0, 3)):
             at = body.find(b"\n", source.randrange(len(body)))
             body[at + 1 : at + 1] = self._line() + b"\n"
+        if source.random() < 0.2:
+            text = body.decode("utf-8", "replace")
+            form = source.choice(("utf-16-le", "utf-16-be"))
+            return (source.choice(("\ufeff", "\ufeff", "")) + text).encode(form)
         return bytes(body)

@@ -14,6 +14,7 @@
 
 #include "archive.h"
 #include "crash.h"
+#include "decode.h"
 #include "desk.h"
 #include "execute.h"
 #include "holdings.h"
@@ -354,6 +355,8 @@ WordRules rules_of(const cs_word_rules& from) {
     return rules;
 }
 }  // namespace
+
+int cs_encoding_named(const char* name) { return encoding_named(name); }
 
 int cs_word_agrees(const cs_matcher* matcher, cs_bytes text, const cs_word_rules* rules) {
     try {

@@ -161,12 +161,13 @@ ContentRef Store::put(std::vector<uint8_t> raw, bool keep_whole, uint64_t file_s
     fresh->whole = !beginning;
     const Mark mark = byte_order_mark(raw.data(), raw.size());
     std::vector<uint8_t> data;
-    if (mark == Mark::kUtf16Little || mark == Mark::kUtf16Big) {
+    const bool utf16 = mark == Mark::kUtf16Little || mark == Mark::kUtf16Big;
+    if (utf16 && !keep_whole) {
         fresh->coding = Coding::kUtf16;
-        data = transcode_utf16(raw, mark == Mark::kUtf16Big);
+        data = decode_utf16_file(raw.data(), raw.size()).text;
         raw = std::vector<uint8_t>();
     } else {
-        fresh->coding = mark == Mark::kUtf8 ? Coding::kUtf8Bom : Coding::kRaw;
+        fresh->coding = utf16 ? Coding::kUtf16Raw : mark == Mark::kUtf8 ? Coding::kUtf8Bom : Coding::kRaw;
         data = std::move(raw);
     }
     if (!data.empty()) {

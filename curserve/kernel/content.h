@@ -24,6 +24,7 @@ enum class Coding : uint8_t {
     kRaw = 0,      // the file's own bytes
     kUtf8Bom = 1,  // the file's own bytes, the first three are a UTF-8 byte order mark
     kUtf16 = 2,    // a UTF-16 file with a byte order mark: `data` is its UTF-8 transcoding, as ripgrep searches it
+    kUtf16Raw = 3, // the same, as it is on the disk; in no store
 };
 
 // A piece of a content's data, half open.
@@ -72,7 +73,8 @@ class Store {
     Store();
     ~Store();
     // Takes a file's raw bytes; gives the one Content that holds them. Large binary files are cut after their first NUL
-    // (kWholeBinaryMax); pass keep_whole to have all of the bytes, which are then not entered into the store.
+    // (kWholeBinaryMax), and UTF-16 is transcoded; pass keep_whole to have all of the bytes as they are, which are then
+    // not entered into the store.
     // file_size_bytes: of the file when `raw` is only its beginning (see read_text); kAsRaw: raw is all of it.
     ContentRef put(std::vector<uint8_t> raw, bool keep_whole = false, uint64_t file_size_bytes = kAsRaw);
     // Takes what the archive says of a content whose bytes are mapped: its facts, its hash. Gives the one Content with

@@ -2,6 +2,10 @@
 #include "decode.h"
 
 #include <algorithm>
+#include <iterator>
+
+#include "single_byte.h"
+#include "spec.h"
 
 namespace curserve {
 namespace {
@@ -27,18 +31,48 @@ void put_scalar(std::vector<uint8_t>* out, uint32_t c) {
     }
 }
 
-// What windows-1252 has at 0x80-0x9f; the rest of it is Latin-1. Source: the index of the Encoding Standard.
-constexpr uint16_t kWindows1252[32] = {
-    0x20ac, 0x0081, 0x201a, 0x0192, 0x201e, 0x2026, 0x2020, 0x2021, 0x02c6, 0x2030, 0x0160,
-    0x2039, 0x0152, 0x008d, 0x017d, 0x008f, 0x0090, 0x2018, 0x2019, 0x201c, 0x201d, 0x2022,
-    0x2013, 0x2014, 0x02dc, 0x2122, 0x0161, 0x203a, 0x0153, 0x009d, 0x017e, 0x0178,
+// Notes in a Decoded where the pieces of its source end.
+class Pieces {
+  public:
+    Pieces(Decoded* out, size_t first) : out_(*out), boundary_(first) {}
+
+    // What is written next is known with the source's byte at `offset`, not sooner.
+    void known_at(size_t offset) {
+        for (; offset >= boundary_; boundary_ += kDecodedPiece) end();
+    }
+    // What is written next is known with the end of the source.
+    void known_at_end() {
+        end();
+        out_.cut_short = true;
+    }
+    void end() {
+        const size_t size = out_.text.size();
+        if (size > (out_.ends.empty() ? 0 : out_.ends.back())) out_.ends.push_back(size);
+    }
+
+  private:
+    Decoded& out_;
+    size_t boundary_;
 };
 
 }  // namespace
 
-std::vector<uint8_t> decode_utf16(const uint8_t* bytes, size_t size, bool big_endian) {
-    std::vector<uint8_t> out;
-    out.reserve(size);
+int encoding_named(std::string_view name) {
+    if (name == "auto") return CS_ENCODING_AUTO;
+    if (name == "none") return CS_ENCODING_NONE;
+    if (name == "utf-8") return CS_ENCODING_UTF8;
+    if (name == "utf-16le") return CS_ENCODING_UTF16LE;
+    if (name == "utf-16be") return CS_ENCODING_UTF16BE;
+    const auto* row = std::find_if(std::begin(kSingleBytes), std::end(kSingleBytes),
+                                   [&](const SingleByte& single) { return name == single.name; });
+    return row == std::end(kSingleBytes) ? -1 : CS_ENCODING_SINGLE_BYTE + static_cast<int>(row - kSingleBytes);
+}
+
+Decoded decode_utf16(const uint8_t* bytes, size_t size, size_t first, bool big_endian) {
+    Decoded out;
+    out.text.reserve(size);
+    out.split = first % 2 != 0;
+    Pieces pieces(&out, first);
     const auto unit = [&](size_t at) -> uint32_t {
         return big_endian ? static_cast<uint32_t>(bytes[at] << 8 | bytes[at + 1])
                           : static_cast<uint32_t>(bytes[at + 1] << 8 | bytes[at]);
@@ -46,39 +80,45 @@ std::vector<uint8_t> decode_utf16(const uint8_t* bytes, size_t size, bool big_en
     size_t at = size >= 2 && unit(0) == 0xfeff ? 2 : 0;
     for (; size - at >= 2; at += 2) {
         const uint32_t c = unit(at);
+        const bool high = c >= 0xd800 && c < 0xdc00;
+        // A high surrogate at the very end, perhaps with half a unit, is one error.
+        if (high && size - at < 4) break;
+        pieces.known_at(at + (high ? 3 : 1));
         if (c < 0xd800 || c > 0xdfff) {
-            put_scalar(&out, c);
+            put_scalar(&out.text, c);
             continue;
         }
-        if (c < 0xdc00 && size - at >= 4) {
-            const uint32_t low = unit(at + 2);
-            if (low >= 0xdc00 && low <= 0xdfff) {
-                put_scalar(&out, 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00));
-                at += 2;
-                continue;
-            }
+        const uint32_t low = high ? unit(at + 2) : 0;
+        if (low >= 0xdc00 && low <= 0xdfff) {
+            put_scalar(&out.text, 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00));
+            at += 2;
+        } else {
+            put_scalar(&out.text, kReplacement);
         }
-        // A high surrogate at the very end together with half a unit is one error, not two.
-        if (c < 0xdc00 && size - at == 3) ++at;
-        put_scalar(&out, kReplacement);
     }
-    if (at < size) put_scalar(&out, kReplacement);
+    if (at < size) {
+        pieces.known_at_end();
+        put_scalar(&out.text, kReplacement);
+    }
+    pieces.end();
     return out;
 }
 
-std::vector<uint8_t> transcode_utf16(const std::vector<uint8_t>& raw, bool big_endian) {
-    const size_t mark = std::min<size_t>(raw.size(), 2);
-    return decode_utf16(raw.data() + mark, raw.size() - mark, big_endian);
+Decoded decode_utf16_file(const uint8_t* bytes, size_t size) {
+    // Of the three bytes looked at, two were the mark.
+    return decode_utf16(bytes + 2, size - 2, 1, bytes[0] == 0xfe);
 }
 
-std::vector<uint8_t> decode_utf8(const uint8_t* bytes, size_t size) {
-    std::vector<uint8_t> out;
-    out.reserve(size);
+Decoded decode_utf8(const uint8_t* bytes, size_t size, size_t first) {
+    Decoded out;
+    out.text.reserve(size);
+    Pieces pieces(&out, first);
     size_t at = size >= 3 && bytes[0] == 0xef && bytes[1] == 0xbb && bytes[2] == 0xbf ? 3 : 0;
     while (at < size) {
         const uint8_t lead = bytes[at];
         if (lead < 0x80) {
-            out.push_back(lead);
+            pieces.known_at(at);
+            out.text.push_back(lead);
             ++at;
             continue;
         }
@@ -105,22 +145,47 @@ std::vector<uint8_t> decode_utf8(const uint8_t* bytes, size_t size) {
             ++got;
         }
         if (need != 0 && got == need) {
-            out.insert(out.end(), bytes + at, bytes + at + 1 + got);
+            pieces.known_at(at + need);
+            out.text.insert(out.text.end(), bytes + at, bytes + at + 1 + got);
         } else {
-            put_scalar(&out, kReplacement);
+            // The byte that does not go on tells, which for no lead is the lead itself.
+            const size_t told = need == 0 ? at : at + 1 + got;
+            if (told < size) {
+                pieces.known_at(told);
+            } else {
+                pieces.known_at_end();
+            }
+            out.errors.push_back(out.text.size());
+            put_scalar(&out.text, kReplacement);
         }
         at += 1 + got;
     }
+    pieces.end();
     return out;
 }
 
-std::vector<uint8_t> decode_latin1(const uint8_t* bytes, size_t size) {
-    std::vector<uint8_t> out;
-    out.reserve(size);
-    for (size_t i = 0; i < size; ++i) {
-        const uint8_t byte = bytes[i];
-        put_scalar(&out, byte >= 0x80 && byte < 0xa0 ? kWindows1252[byte - 0x80] : byte);
+std::vector<size_t> ends_of_utf8(const uint8_t* bytes, size_t size, size_t first) {
+    std::vector<size_t> ends;
+    for (size_t boundary = first; boundary < size; boundary += kDecodedPiece) {
+        size_t end = boundary;
+        while (end > 0 && (bytes[end] & 0xc0) == 0x80) --end;  // a character is known with its last byte
+        if (end > (ends.empty() ? 0 : ends.back())) ends.push_back(end);
     }
+    if (size > 0) ends.push_back(size);
+    return ends;
+}
+
+Decoded decode_single_byte(const uint8_t* bytes, size_t size, size_t first, uint8_t encoding) {
+    const uint16_t* characters = kSingleBytes[encoding - CS_ENCODING_SINGLE_BYTE].characters;
+    Decoded out;
+    out.text.reserve(size);
+    Pieces pieces(&out, first);
+    for (size_t i = 0; i < size; ++i) {
+        pieces.known_at(i);
+        const uint8_t byte = bytes[i];
+        put_scalar(&out.text, byte < 0x80 ? byte : characters[byte - 0x80]);
+    }
+    pieces.end();
     return out;
 }
 

@@ -443,7 +443,9 @@ class Run {
     // As much of a file as this search needs; null if it cannot be read.
     ContentRef content_of(const Selected& file) {
         const ContentRef& held = view_->facts(file.position).content;
-        const bool enough = held != nullptr && !needs_whole(spec_, *query_.matcher, *held, is_named(file));
+        bool enough = held != nullptr && !needs_file(spec_, *query_.matcher, *held, is_named(file));
+        // How ripgrep's buffer grows is known only of what ripgrep reads.
+        if (enough && one_buffer_) enough = held->coding != Coding::kUtf16;
         return enough ? held : read_now(file.position);
     }
 

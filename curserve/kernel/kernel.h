@@ -139,6 +139,9 @@ typedef struct cs_word_rules {          /* what a plain word means (plain_word.h
 /* Whether `text` is a plain word, and `matcher` what the kernel itself makes of it under these rules. */
 int cs_word_agrees(const cs_matcher *matcher, cs_bytes text, const cs_word_rules *rules);
 
+/* CS_ENCODING_* of an encoding's name, which is "auto", "none" or the Encoding Standard's; -1: it cannot be decoded. */
+int cs_encoding_named(const char *name);
+
 /* The values of HOME, XDG_CONFIG_HOME, GIT_CONFIG_GLOBAL and GIT_CONFIG_SYSTEM. NULL: not set. */
 cs_global *cs_global_new(const char *home, const char *xdg_config_home, const char *git_config_global,
                          const char *git_config_system);

@@ -1,16 +1,17 @@
 // line_buffer.h: the windows in which ripgrep sees a file that it reads (not maps).
 //
-// In: a whole text, as it would come out of read(2). Out: one window after the other, each ending with a line
-// terminator except the last; where NUL bytes were noticed, and when. Invariant: the windows are those of ripgrep
-// 15.2.0's line buffer: 64 KiB, trebled for longer lines, the first read giving the three bytes that were peeked at for
-// a byte order mark. Binary detection depends on exactly this. Does not copy: windows are ranges of the text (which
-// the caller converted, where NULs are to be converted).
+// In: a whole text, as it would come out of read(2), or of a decoder with reads of its own. Out: one window after the
+// other, each ending with a line terminator except the last; where NUL bytes were noticed, and when. Invariant: the
+// windows are those of ripgrep 15.2.0's line buffer: 64 KiB, trebled for longer lines, the first read giving the three
+// bytes that were peeked at for a byte order mark. Binary detection depends on exactly this. Does not copy: windows are
+// ranges of the text (which the caller converted, where NULs are to be converted).
 #ifndef CURSERVE_LINE_BUFFER_H
 #define CURSERVE_LINE_BUFFER_H
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
+#include "decoded_reads.h"
 #include "lines.h"
 #include "sink.h"
 
@@ -21,11 +22,11 @@ constexpr size_t kBufferBytes = 65536;  // ripgrep's DEFAULT_BUFFER_CAPACITY
 class LineBuffer {
   public:
     // first_nul: of the text before conversion, kNone if there is none. peeked: bytes that the first read gives
-    // alone (3, or 0 when a mark was stripped). capacity: what earlier files left.
+    // alone (3, or 0 when a mark was stripped). capacity: what earlier files left. reads: those of a decoder, or null.
     LineBuffer(const uint8_t* text, size_t size, uint8_t terminator, Binary binary, size_t first_nul, size_t peeked,
-               size_t capacity = kBufferBytes)
+               size_t capacity = kBufferBytes, DecodedReads* reads = nullptr)
         : text_(text), size_(size), terminator_(terminator), binary_(binary), first_nul_(first_nul), peeked_(peeked),
-          capacity_(capacity) {}
+          capacity_(capacity), reads_(reads) {}
 
     size_t start() const { return start_; }       // of the window; bytes before it were consumed
     size_t end() const { return lines_end_; }     // of the window
@@ -40,8 +41,9 @@ class LineBuffer {
         lines_end_ = end_;
         for (;;) {
             if (end_ - start_ == capacity_) capacity_ *= 3;
-            size_t count = std::min(capacity_ - (end_ - start_), size_ - end_);
-            if (end_ == 0 && peeked_ != 0) count = std::min(count, peeked_);
+            const size_t room = capacity_ - (end_ - start_);
+            size_t count = reads_ != nullptr ? reads_->next(end_, room) : std::min(room, size_ - end_);
+            if (reads_ == nullptr && end_ == 0 && peeked_ != 0) count = std::min(count, peeked_);
             if (count == 0) {
                 lines_end_ = end_;
                 return start_ < lines_end_;
@@ -71,6 +73,7 @@ class LineBuffer {
     size_t first_nul_;
     size_t peeked_;
     size_t capacity_;
+    DecodedReads* reads_;
     size_t start_ = 0, lines_end_ = 0, end_ = 0;
     bool found_binary_ = false;
 };

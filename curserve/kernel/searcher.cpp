@@ -27,7 +27,7 @@ Binary binary_rule(const SearchSpec& spec, bool named) {
 // Mapped files are, unless there is something to decode or a mark to take away.
 bool searched_in_place(const SearchSpec& spec, const Content& content) {
     if (!spec.mmap || spec.encoding > CS_ENCODING_NONE) return false;
-    return content.coding == Coding::kRaw || (spec.encoding == CS_ENCODING_NONE && content.coding == Coding::kUtf8Bom);
+    return content.coding == Coding::kRaw || spec.encoding == CS_ENCODING_NONE;
 }
 
 // A file's text as ripgrep searches it.
@@ -37,17 +37,29 @@ struct Text {
     size_t first_nul = kNone;
     size_t peeked = 3;       // bytes that ripgrep's first read gives
     bool mapped = false;     // searched in place
-    bool decoded = false;    // reads come in pieces of other sizes than 64 KiB
     bool ascii = false;
-    std::vector<uint8_t> made;
-    const char* unsure = nullptr;
+    std::optional<Decoder> decoder;  // reads are those of decoded bytes
+    Decoded decoded;
 };
 
-void use_made(Text* text) {
-    text->bytes = text->made.data();
-    text->size = text->made.size();
+void use_decoded(Text* text, Decoder decoder, Decoded decoded) {
+    text->decoded = std::move(decoded);
+    text->bytes = text->decoded.text.data();
+    text->size = text->decoded.text.size();
     text->first_nul = find_byte(text->bytes, 0, text->size, 0);
-    text->decoded = true;
+    text->decoder = decoder;
+    text->ascii = text->ascii && std::all_of(text->bytes, text->bytes + text->size, [](uint8_t b) { return b < 0x80; });
+}
+
+// UTF-8 that needs no decoding, though ripgrep does it; a second mark, after the one of the file, is no text either.
+void use_utf8(Text* text, size_t first) {
+    text->decoder = Decoder::kUtf8;
+    text->decoded.ends = ends_of_utf8(text->bytes, text->size, first);
+    if (text->size < 3 || memcmp(text->bytes, "\xef\xbb\xbf", 3) != 0) return;
+    text->bytes += 3;
+    text->size -= 3;
+    for (size_t& end : text->decoded.ends) end -= std::min<size_t>(end, 3);
+    text->first_nul = find_byte(text->bytes, 0, text->size, 0);
 }
 
 Text text_of(const SearchSpec& spec, const Content& content) {
@@ -57,12 +69,13 @@ Text text_of(const SearchSpec& spec, const Content& content) {
     text.first_nul = content.first_nul == kNoNul ? kNone : static_cast<size_t>(content.first_nul);
     text.ascii = content.ascii;
     text.mapped = searched_in_place(spec, content);
-    if (spec.encoding == CS_ENCODING_OTHER) text.unsure = "encoding";
-    if (content.coding == Coding::kUtf16) {
-        text.decoded = true;
+    if (content.coding == Coding::kUtf16) {  // the mark decides, whatever encoding was asked for
         text.peeked = 0;
-        if (spec.encoding == CS_ENCODING_NONE) text.unsure = "encoding";
-        return text;  // the mark decides, whatever encoding was asked for
+        return text;
+    }
+    if (content.coding == Coding::kUtf16Raw && spec.encoding != CS_ENCODING_NONE) {
+        use_decoded(&text, Decoder::kUtf16, decode_utf16_file(text.bytes, text.size));
+        return text;
     }
     if (content.coding == Coding::kUtf8Bom && spec.encoding != CS_ENCODING_NONE) {
         text.bytes += 3;
@@ -70,43 +83,48 @@ Text text_of(const SearchSpec& spec, const Content& content) {
         if (text.first_nul != kNone) text.first_nul -= 3;
         text.peeked = 0;
     }
+    const size_t first = text.peeked != 0 ? text.peeked : kDecodedPiece;
     switch (spec.encoding) {
+        case CS_ENCODING_AUTO:
+        case CS_ENCODING_NONE: break;
         case CS_ENCODING_UTF8:
             if (text.ascii || is_utf8(text.bytes, text.size)) {
-                text.decoded = true;
-                const bool mark = text.size >= 3 && memcmp(text.bytes, "\xef\xbb\xbf", 3) == 0;  // a second one
-                if (mark) {
-                    text.bytes += 3;
-                    text.size -= 3;
-                }
-                if (text.first_nul != kNone) text.first_nul = find_byte(text.bytes, 0, text.size, 0);
-                return text;
+                use_utf8(&text, first);
+            } else {
+                use_decoded(&text, Decoder::kUtf8, decode_utf8(text.bytes, text.size, first));
             }
-            text.made = decode_utf8(text.bytes, text.size);
             break;
-        case CS_ENCODING_UTF16LE: text.made = decode_utf16(text.bytes, text.size, false); break;
-        case CS_ENCODING_UTF16BE: text.made = decode_utf16(text.bytes, text.size, true); break;
-        case CS_ENCODING_LATIN1:
-            text.decoded = true;
-            if (text.ascii) return text;
-            text.made = decode_latin1(text.bytes, text.size);
+        case CS_ENCODING_UTF16LE:
+        case CS_ENCODING_UTF16BE: {
+            const bool big_endian = spec.encoding == CS_ENCODING_UTF16BE;
+            use_decoded(&text, Decoder::kUtf16, decode_utf16(text.bytes, text.size, first, big_endian));
             break;
-        default: return text;
+        }
+        default:
+            if (text.ascii) {
+                text.decoder = Decoder::kSingleByte;
+                text.decoded.ends = ends_of_utf8(text.bytes, text.size, first);
+            } else {
+                use_decoded(&text, Decoder::kSingleByte,
+                            decode_single_byte(text.bytes, text.size, first, spec.encoding));
+            }
     }
-    use_made(&text);
-    text.ascii = text.ascii && std::all_of(text.made.begin(), text.made.end(), [](uint8_t b) { return b < 0x80; });
     return text;
 }
 
 // A file that is read: window after window.
 void search_windows(const Job& job, Text& text, Sink& sink, size_t* buffer_bytes) {
     if (job.binary == Binary::kConvert && text.first_nul != kNone) {
-        text.made.assign(text.bytes, text.bytes + text.size);
-        std::replace(text.made.begin(), text.made.end(), uint8_t{0}, job.terminator.byte);
-        text.bytes = text.made.data();
+        std::vector<uint8_t>& made = text.decoded.text;
+        if (text.bytes != made.data()) made.assign(text.bytes, text.bytes + text.size);
+        std::replace(made.begin(), made.end(), uint8_t{0}, job.terminator.byte);
+        text.bytes = made.data();
     }
     Core core(job, sink, text.bytes, text.size, false);
-    LineBuffer buffer(text.bytes, text.size, job.terminator.byte, job.binary, text.first_nul, text.peeked, *buffer_bytes);
+    std::optional<DecodedReads> reads;
+    if (text.decoder) reads.emplace(text.bytes, text.decoded, *text.decoder);
+    LineBuffer buffer(text.bytes, text.size, job.terminator.byte, job.binary, text.first_nul, text.peeked, *buffer_bytes,
+                      reads ? &*reads : nullptr);
     for (;;) {
         const bool already_binary = buffer.found_binary();
         const size_t old_start = buffer.start(), old_end = buffer.end();
@@ -266,20 +284,22 @@ void run(const Job& job, Text& text, Sink& sink, size_t* buffer_bytes) {
     }
 }
 
-// Whether the windows of a decoded text are anybody's guess: ripgrep decodes in pieces of 8 KiB of the source, so where
-// they end depends on its bytes. Not when the first NUL is in the first piece, and that is all of the first window.
-bool windows_unknown(const Job& job, const Text& text) {
-    constexpr size_t kSurelyFirst = 4000;  // bytes that no more than 8 KiB of any source decode to
-    if (!text.decoded || text.first_nul == kNone || job.binary == Binary::kNone || job.multi_line) return false;
-    // Without a mark the first read is what three bytes decode to, at most nine.
-    const size_t head = text.peeked == 0 ? 0 : std::min<size_t>(text.size, 9);
-    return text.first_nul >= kSurelyFirst || find_byte(text.bytes, 0, head, job.terminator.byte) != kNone ||
-           text.first_nul < head;
+// Whether it may show where ripgrep's reads of a file end: where it looks for NULs that are there, and where -m stops it
+// in the midst of contexts.
+bool reads_show(const SearchSpec& spec, const Matcher& matcher, const Content& content, bool named) {
+    if (matcher.spec().multi_line) return false;
+    if (spec.has_max_count && spec.after_context > 0) return true;
+    return content.first_nul != kNoNul && binary_rule(spec, named) != Binary::kNone;
 }
 
 }  // namespace
 
-bool needs_whole(const SearchSpec& spec, const Matcher& matcher, const Content& content, bool named) {
+bool needs_file(const SearchSpec& spec, const Matcher& matcher, const Content& content, bool named) {
+    // The pieces that UTF-16 is decoded in are not known of its transcoding.
+    if (content.coding == Coding::kUtf16 &&
+        (spec.encoding == CS_ENCODING_NONE || reads_show(spec, matcher, content, named))) {
+        return true;
+    }
     if (content.whole) return false;
     if (matcher.spec().multi_line || content.first_nul == kNoNul || content.coding == Coding::kUtf16) return true;
     const bool windows = !(spec.mmap && spec.encoding <= CS_ENCODING_NONE);
@@ -299,10 +319,8 @@ FileResult search_content(const SearchSpec& spec, const Matcher& matcher, const 
     if (!same || spec.line_terminator == CS_LINES_NUL) ranges = nullptr;
     const Job job{spec,       matcher,    scratch, Terminator::of(spec), binary_rule(spec, named), multi_line,
                   text.ascii, ranges};
-    if (windows_unknown(job, text)) text.unsure = "decoded_binary";
-    if (!content.whole && needs_whole(spec, matcher, content, named)) text.unsure = "not_whole";
-    if (text.unsure != nullptr) {
-        result.unsure = text.unsure;
+    if (needs_file(spec, matcher, content, named)) {
+        result.unsure = "not_whole";
         return result;
     }
 
@@ -351,9 +369,14 @@ FileResult search_content(const SearchSpec& spec, const Matcher& matcher, const 
 }
 
 bool may_mind_buffer(const SearchSpec& spec, const Matcher& matcher, const Content& content, bool named) {
-    if (matcher.spec().multi_line || searched_in_place(spec, content) || content.data.size() < kBufferBytes / 2) return false;
+    if (matcher.spec().multi_line || searched_in_place(spec, content)) return false;
+    // Text gets no more than three times as long when it is decoded.
+    const uint64_t times = spec.encoding > CS_ENCODING_NONE ? 3 : 1;
+    if (std::max<uint64_t>(content.data.size(), content.file_size_bytes) * times < kBufferBytes / 2) return false;
     if (spec.has_max_count && spec.after_context > 0) return true;
-    if (content.first_nul == kNoNul || binary_rule(spec, named) == Binary::kNone) return false;
+    if (binary_rule(spec, named) == Binary::kNone) return false;
+    if (content.coding == Coding::kUtf16 && spec.encoding == CS_ENCODING_NONE) return true;
+    if (content.first_nul == kNoNul) return false;
     return spec.encoding > CS_ENCODING_NONE || content.first_nul >= static_cast<int64_t>(kBufferBytes / 2);
 }
 
@@ -373,10 +396,10 @@ bool minds_buffer(const SearchSpec& spec, const Matcher& matcher, const Content&
 
 bool may_grow_buffer(const SearchSpec& spec, const Content& content) {
     if (searched_in_place(spec, content)) return false;
-    // What is decoded gets at most three times as long. A line shares the buffer with contexts before it.
-    const size_t room = spec.encoding > CS_ENCODING_NONE ? kBufferBytes / 3 : kBufferBytes;
-    const uint8_t* text = content.data.data();
-    const size_t size = content.data.size();
+    const Text searched = text_of(spec, content);
+    const uint8_t* text = searched.bytes;
+    const size_t size = searched.size;
+    constexpr size_t room = kBufferBytes;  // a line shares it with contexts before it
     const uint8_t term = Terminator::of(spec).byte;
     if (spec.before_context == 0 && spec.after_context == 0) {
         for (size_t start = 0; size - start >= room;) {
@@ -407,6 +430,7 @@ uint64_t bytes_searched_without_match(const SearchSpec& spec, const Matcher& mat
                                       bool named) {
     const bool plain = spec.encoding <= CS_ENCODING_NONE;
     const Binary binary = binary_rule(spec, named);
+    if (content.coding == Coding::kUtf16Raw) return kUnsureBytes;
     if (content.coding == Coding::kUtf16 ? spec.encoding == CS_ENCODING_NONE : !plain) return kUnsureBytes;
     const size_t mark = content.coding == Coding::kUtf8Bom && spec.encoding != CS_ENCODING_NONE ? 3 : 0;
     const size_t size = content.data.size() - mark;

@@ -28,8 +28,8 @@ struct FileResult {
     const char* unsure = nullptr;    // cannot be done exactly: a decline reason; nothing was appended then
 };
 
-// Whether this search needs more of a file than `content` holds; the caller then reads it all.
-bool needs_whole(const SearchSpec&, const Matcher&, const Content&, bool named);
+// Whether this search needs other bytes of a file than `content` holds; the caller then reads all of them, as they are.
+bool needs_file(const SearchSpec&, const Matcher&, const Content&, bool named);
 
 // path: as ripgrep names the file, before --path-separator (which is spec's). named: the file was named on the command
 // line (binary rules differ). ranges: of content.data, whole lines in ascending order, outside of which no line matches

@@ -37,8 +37,7 @@
 #define CS_ENCODING_UTF8 2
 #define CS_ENCODING_UTF16LE 3
 #define CS_ENCODING_UTF16BE 4
-#define CS_ENCODING_LATIN1 5           /* windows-1252, which is what the label latin1 means */
-#define CS_ENCODING_OTHER 255          /* any other: declined */
+#define CS_ENCODING_SINGLE_BYTE 5      /* and above: the rows of single_byte.h; cs_encoding_named knows which */
 
 /* cs_color.kind */
 #define CS_COLOR_NONE 0

@@ -71,7 +71,7 @@ Position unlisted_above(const Shape& shape, std::string_view below) {
 
 // Messages are text: what is no UTF-8 in a path is shown as U+FFFD.
 std::string in_messages(const std::string& path) {
-    const std::vector<uint8_t> shown = decode_utf8(reinterpret_cast<const uint8_t*>(path.data()), path.size());
+    const std::vector<uint8_t> shown = decode_utf8(reinterpret_cast<const uint8_t*>(path.data()), path.size()).text;
     return std::string(shown.begin(), shown.end());
 }
 

@@ -32,7 +32,11 @@ _FAMILIES = (
 
 _VALUES: dict[str, Sequence[str]] = {
     "dfa-size-limit": ("10M", "1G"),
-    "encoding": ("auto", "none", "utf-8", "utf-16", "latin1", "utf-16le", "utf-16be"),
+    "encoding": (
+        "auto", "none", "utf-8", "utf-16", "latin1", "utf-16le", "utf-16be",
+        "auto", "none", "utf-8", "utf-16", "latin1", "utf-16le", "utf-16be",
+        "windows-1251", "koi8-r", "iso-8859-8", "windows-1255", "macintosh", "shift_jis",
+    ),
     "engine": ("default", "auto"),
     "max-count": ("0", "1", "2", "5"),
     "regex-size-limit": ("200M", "1G"),
@@ -102,15 +106,22 @@ class Commands:
     """A source of commands for one tree."""
 
     def __init__(
-        self, source: random.Random, tree: Tree, flag: str | None = None, construct: str | None = None
+        self,
+        source: random.Random,
+        tree: Tree,
+        flag: str | None = None,
+        construct: str | None = None,
+        among: str | None = None,
     ) -> None:
-        """flag: a long name that is the only one in every command; construct: one of patterns.ALONE, likewise."""
+        """flag: a long name that is the only one in every command; construct: one of patterns.ALONE, likewise. among: a
+        long name that is in every command, among others."""
         self._random = source
         self._tree = tree
         self._patterns = Patterns(source, tree.words)
         self._flags = [row for row in FLAGS if row.declined is None and row.long not in _DRAWN_APART]
         self._flag = BY_NAME[flag] if flag is not None else None
         self._construct = construct
+        self._among = [] if among is None else [BY_NAME[among]]
         self._plain = flag is not None or construct is not None
         self._beside: dict[bytes, bytes] = {}
 
@@ -125,7 +136,7 @@ class Commands:
             family = self._random.choice(_FAMILIES).split()
             pool = [row for row in self._flags if row.long in family]
             count = min(count, 4)
-        chosen = self._random.choices(pool, k=count)
+        chosen = self._random.choices(pool, k=count) + self._among
         if self._flag is not None and self._flag.long not in _DRAWN_APART:
             chosen.append(self._flag)
         argv: list[bytes] = []

@@ -40,8 +40,8 @@ Content make_content(std::vector<uint8_t> raw, bool keep_whole) {
     };
     if (starts("\xef\xbb\xbf", 3)) content.coding = Coding::kUtf8Bom;
     if (starts("\xff\xfe", 2) || starts("\xfe\xff", 2)) {
-        content.coding = Coding::kUtf16;
-        raw = transcode_utf16(raw, raw[0] == 0xfe);
+        content.coding = keep_whole ? Coding::kUtf16Raw : Coding::kUtf16;
+        if (!keep_whole) raw = decode_utf16_file(raw.data(), raw.size()).text;
     }
     const auto nul = std::find(raw.begin(), raw.end(), uint8_t{0});
     if (nul != raw.end()) {
@@ -192,7 +192,7 @@ struct Driver {
         const char* unsure = "-";
         for (const File& file : files) {
             Content content = make_content(read_all(file.disk), false);
-            if (needs_whole(spec, *matcher, content, file.named)) content = make_content(read_all(file.disk), true);
+            if (needs_file(spec, *matcher, content, file.named)) content = make_content(read_all(file.disk), true);
             Collected one;
             const FileResult result = search_content(spec, *matcher, content, file.path, file.named, scratch, one);
             if (result.unsure != nullptr) {
