@@ -21,6 +21,7 @@ from pathlib import Path
 from odd_trees import OddTree
 from oracle import REAL_RG, TIMEOUT_S, Box
 
+from curserve.flags import BY_NAME
 from curserve.verify.answers import Answer, judged
 from curserve.verify.asking import Asked, TooLong, ask
 from curserve.verify.commands import Command, Commands
@@ -56,13 +57,13 @@ def run_tree(
     flag: str | None = None,
     construct: str | None = None,
     cases: int = CASES_PER_TREE,
-    among: str | None = None,
+    always: str | None = None,
 ) -> Tally:
-    """One tree and `cases` searches of it; flag, construct, among: as in Commands."""
+    """One tree and `cases` searches of it; flag, construct, always: as in Commands."""
     tally = Tally()
     source = random.Random(seed)
     folder.mkdir()
-    made = OddTree(source, folder)
+    made = OddTree(source, folder, linked="follow" in (flag, always))
     box.attach(made.root)
     try:
         for case in range(cases):
@@ -70,7 +71,7 @@ def run_tree(
                 made.change()
             if flag == "vimgrep":
                 made.has_longer_line(_LONG_LINE_BYTES, remove=True)
-            command = Commands(source, made.describe(), flag, construct, among).command()
+            command = Commands(source, made.describe(), flag, construct, always).command()
             # A long line once for each of its matches is gigabytes, on either side.
             if any(b"vimgrep" in word for word in _said(command)) and made.has_longer_line(_LONG_LINE_BYTES):
                 continue
@@ -96,14 +97,14 @@ def _said(command: Command) -> Iterator[bytes]:
     yield from command.beside.values()
 
 
-def run(seeds: Sequence[int], folder: Path, among: str | None = None) -> Iterator[Tally]:
-    """The trees of the seeds, one after the other, before one daemon."""
+def run(seeds: Sequence[int], folder: Path, flag: str | None = None) -> Iterator[Tally]:
+    """The trees of the seeds, one after the other, before one daemon. flag: what every search has beside others."""
     folder.mkdir(parents=True, exist_ok=True)
     # Apart from the trees: a search of `../..` shall not meet the daemon's log, which changes meanwhile.
     with tempfile.TemporaryDirectory(prefix="curserve-box-") as place, Box(Path(place) / "box") as box:
         for seed in seeds:
             try:
-                yield run_tree(box, seed, folder / f"t{seed}", among=among)
+                yield run_tree(box, seed, folder / f"t{seed}", always=flag)
             except (OSError, AssertionError) as error:  # the daemon died, in all likelihood
                 crash = "".join(file.read_text()[-4000:] for file in box.folder.rglob("*.crash"))
                 yield _fault(f"tree {seed}: {error!r}; {crash}")
@@ -118,9 +119,9 @@ def _fault(text: str) -> Tally:
 
 
 def _job(work: tuple[Sequence[int], Path, Path, str | None]) -> Tally:
-    seeds, folder, log, among = work
+    seeds, folder, log, flag = work
     total = Tally()
-    for tally in run(seeds, folder, among):
+    for tally in run(seeds, folder, flag):
         total.merge(tally)
         if tally.differences:
             with log.open("a") as file:
@@ -134,8 +135,8 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=1, help="trees are numbered from a million times this on")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--flag", choices=sorted(BY_NAME), metavar="NAME", help="one that every search has")
     parser.add_argument("--log", type=Path, help="where differences are written as they are found")
-    parser.add_argument("--flag", help="a flag's long name: every search has it, among others")
     chosen = parser.parse_args()
     trees = -(-chosen.cases // CASES_PER_TREE)
     first = chosen.seed * 1_000_000

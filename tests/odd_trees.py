@@ -36,8 +36,10 @@ _SOURCES = (".gitignore", ".ignore", ".rgignore", ".git/info/exclude")
 class OddTree:
     """One tree, filled at once. `root` is a folder called `tree` in `folder`."""
 
-    def __init__(self, source: random.Random, folder: Path) -> None:
+    def __init__(self, source: random.Random, folder: Path, linked: bool = False) -> None:
+        """linked: with several symbolic links."""
         self._random = source
+        self._linked = linked
         self.root = folder / "tree"
         self.root.mkdir()
         self.side = folder / "side"
@@ -63,7 +65,7 @@ class OddTree:
             self._ignore_file()
         if source.random() < 0.25:
             self._opposed()
-        for _ in range(source.choice((0, 0, 0, 1, 2))):
+        for _ in range(source.choice((1, 2, 3, 5)) if linked else source.choice((0, 0, 0, 1, 2))):
             self._link()
         if source.random() < 0.15:
             self._repository()
@@ -95,6 +97,8 @@ class OddTree:
     def change(self) -> None:
         """One random change."""
         kind = self._random.random()
+        if self._linked and self._random.random() < 0.4:
+            kind = 1.0
         files = [path for path in self._all() if path.is_file() and not path.is_symlink()]
         if kind < 0.4 or not files:
             self._file()
@@ -116,6 +120,8 @@ class OddTree:
             path.rename(path.with_name("r" + path.name[:40]))
         elif kind < 0.96:
             self._repository()
+        elif self._linked and self._random.random() < 0.3:
+            self._drop_link()
         else:
             self._link()
 
@@ -161,7 +167,9 @@ class OddTree:
         return self._random.choice(folders)
 
     def _folder(self) -> None:
-        (self._place() / self._random.choice(_FOLDERS)).mkdir(exist_ok=True)
+        path = self._place() / self._random.choice(_FOLDERS)
+        if not path.is_symlink():
+            path.mkdir(exist_ok=True)
 
     def _file(self) -> None:
         name = self._random.choice(_NAMES)
@@ -185,12 +193,38 @@ class OddTree:
                 file.write(rule + "\n")
 
     def _link(self) -> None:
-        path = self._place() / f"link{self._random.randrange(4)}"
-        if not path.is_symlink() and not path.exists():
-            target = self._random.choice([*self._all()[:5], Path("nowhere"), Path("."), Path("a.py"), self.side])
-            if target.is_absolute() and self._random.random() < 0.5:
-                target = Path(os.path.relpath(target, path.parent))
-            path.symlink_to(target)
+        """A symbolic link, or another target for one: files, folders (ignored, hidden, links themselves), folders above
+        it, nothing, itself, or out of the tree."""
+        source = self._random
+        name = source.choice(("link0", "link1", "link2", "link3", ".link", "n1.txt", "build"))
+        path = self._place() / name
+        if path.is_symlink():
+            path.unlink()
+        elif path.exists():
+            return
+        kind = source.random()
+        target: Path | str
+        if kind < 0.7:
+            places = self._all()
+            if kind < 0.3:
+                places = [place for place in places if place.is_dir()] or places
+            target = source.choice(places) if places else self.root
+        elif kind < 0.87:
+            target = source.choice((".", "..", "../..", "sub/..", os.fspath(self.root), os.fspath(self.root / ".git")))
+        elif kind < 0.95:
+            target = source.choice(("nowhere", "a.py/x", "sub/nowhere", os.fspath(self.root / "sub")))
+        elif kind < 0.96:
+            target = path.name
+        else:
+            target = self.side
+        if isinstance(target, Path) and source.random() < 0.6:
+            target = os.path.relpath(target, path.parent)
+        path.symlink_to(target)
+
+    def _drop_link(self) -> None:
+        links = [path for path in self._all() if path.is_symlink()]
+        if links:
+            self._random.choice(links).unlink()
 
     def _line(self) -> bytes:
         source = self._random

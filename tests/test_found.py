@@ -137,14 +137,6 @@ def test_an_ignored_folder_is_listed_once_for_several_paths_into_it(box: Box, tr
     _served(box, tree, "--files", "sub")
 
 
-def test_links_are_followed_where_there_are_none(box: Box, tree: Path) -> None:
-    _served(box, tree, "--follow", "alpha")
-    _served(box, tree, "-L", "--files", "sub", "a.py")
-    (tree / "link").symlink_to("sub")
-    _served(box, tree, "-L", "alpha", "sub")
-    assert not compare(box, ["-L", "alpha"], tree).served
-
-
 def test_a_binary_message_is_not_separated_where_our_threads_share_the_work(box: Box, tree: Path) -> None:
     """ripgrep of one thread separates files that printed lines only; ours came first in a thread's share."""
     (tree / "g.txt").write_text("alpha\n" * 40_000)

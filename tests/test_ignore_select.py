@@ -20,7 +20,10 @@ from built_c import ROOT, real_rg
 TREES = int(os.environ.get("CURSERVE_TEST_TREES", "40"))
 FIRST_SEED = int(os.environ.get("CURSERVE_TEST_SEED", "1"))
 CASES_PER_TREE = 20
-SOURCES = ("glob", "glob_parse", "glob_set", "ignore", "rule_stack", "global_rules", "relative_git", "select", "view")
+SOURCES = (
+    "glob", "glob_parse", "glob_set", "ignore", "rule_stack", "global_rules", "relative_git", "select", "symlink",
+    "view", "walk", "content", "decode", "json", "literal", "mapped_file",
+)  # fmt: skip
 
 NAMES = [
     b"a", b"b", b"c", b"ab", b"abc", b"a.c", b"b.c", b"a.o", b"x.tar.gz", b"foo", b"Foo", b"foo.", b"foo.txt", b".h",

@@ -231,7 +231,7 @@ class Run {
         candidates_ = index_->candidates(*view_, *query_.grams, scope);
     }
 
-    bool is_named(const Selected& file) const { return file.position == starts_[file.start].position; }
+    bool is_named(const Selected& file) const { return starts_[file.start].names(file.position); }
 
     // True: a file without a match, counted as ripgrep counts it.
     bool is_left_out(const Selected& file) {
@@ -510,7 +510,6 @@ SelectionRef settle(Tree& tree, const Query& query, const Asker& asker, ViewRef&
         if (starts.there.empty()) return std::make_shared<Selection>();
         SelectionRef selection = select(view, *query.filter, starts.there);
         if (selection->uncertain) throw Declined{selection->why_uncertain != nullptr ? selection->why_uncertain : "uncertain"};
-        if (!selection->messages.empty()) throw Declined{"file_error"};
         std::vector<Position> missing;
         if (selection->unlisted.empty()) {
             if (query.matcher == nullptr || selection->memo.is_held(view->generation)) return selection;
@@ -536,7 +535,7 @@ SelectionRef without_stdout(const SelectionRef& selection, const View& view, con
     if (out.kind != CS_FD_FILE) return selection;
     const auto is_stdout = [&](const Selected& file) {
         const Facts& facts = view.facts(file.position);
-        return facts.ino == out.ino && facts.dev == out.dev && starts[file.start].position != file.position;
+        return facts.ino == out.ino && facts.dev == out.dev && !starts[file.start].names(file.position);
     };
     if (std::none_of(selection->files.begin(), selection->files.end(), is_stdout)) return selection;
     auto rest = std::make_shared<Selection>(*selection);
@@ -544,14 +543,34 @@ SelectionRef without_stdout(const SelectionRef& selection, const View& view, con
     return rest;
 }
 
-// Paths that were named but are not there. ripgrep's walk of one thread words it otherwise than that of several.
-void tell_missing(const SearchSpec& spec, const std::vector<std::string>& missing, Reply& reply) {
-    for (const std::string& typed : missing) {
-        std::string line = "rg: " + typed + ": ";
-        if (spec.single_threaded != 0) line += "IO error for operation on " + typed + ": ";
-        line += "No such file or directory (os error 2)\n";
-        reply.err(line.data(), line.size());
+// Paths that were named but are not there, and links that cannot be followed. ripgrep's walk of one thread words it otherwise
+// than that of several.
+std::string in_words(const SearchSpec& spec, const std::vector<Starts::Missing>& missing,
+                     const std::vector<Complaint>& complaints, const std::vector<Start>& starts) {
+    std::string told;
+    const auto tell = [&](const std::string& shown, int error) {
+        told += "rg: " + shown + ": ";
+        if (spec.single_threaded != 0) told += "IO error for operation on " + shown + ": ";
+        told += error == ENOTDIR ? "Not a directory" : "No such file or directory";
+        told += " (os error " + std::to_string(error) + ")\n";
+    };
+    auto next = missing.begin();
+    const auto tell_named_before = [&](size_t start) {
+        for (; next != missing.end() && next->before <= start; ++next) tell(next->shown, ENOENT);
+    };
+    for (const Complaint& complaint : complaints) {
+        size_t start = complaint.start;
+        while (starts[start].link != kNowhere) start = starts[start].met_in;
+        tell_named_before(start);
+        const std::string shown = in_messages(complaint.path);
+        if (complaint.error != 0) {
+            tell(shown, complaint.error);
+            continue;
+        }
+        told += "rg: File system loop found: " + shown + " points to an ancestor " + in_messages(complaint.ancestor) + "\n";
     }
+    tell_named_before(starts.size());
+    return told;
 }
 
 // Whether anything in the view lies on another file system than the root.
@@ -601,18 +620,25 @@ void serve(Tree& tree, const GramIndex* index, const Query& query, const Asker& 
     if (query.with_filename_auto) spec.with_filename = starts.size() == 1 && all_files ? 0 : 1;
     if (query.mmap_auto && all_files && starts.size() <= 10) spec.mmap = 1;
     if (query.paths.size() == 1 && (all_files || starts.empty())) spec.single_threaded = 1;
+    starts.insert(starts.end(), selection->followed.begin(), selection->followed.end());
+    const bool failed = !located.missing.empty() || !selection->complaints.empty();
     // ripgrep ends at the first match: whether it comes to a path that is not there is a matter of its threads and order.
     const bool ends_early = spec.quiet != 0 && spec.stats == 0 && !starts.empty();
-    if (ends_early && query.messages && !located.missing.empty()) throw Declined{"quiet_missing"};
-    if (query.messages) tell_missing(spec, located.missing, reply);
+    if (ends_early && query.messages && failed) throw Declined{"quiet_missing"};
+    std::string complaints;
+    if (query.messages && failed) {
+        const bool by_name = spec.single_threaded == 0 || (query.sorted && query.sort == Sort::kPath && !query.reverse);
+        complaints = in_words(spec, located.missing, in_order_of_walk(*selection, *view, starts, by_name), starts);
+    }
     if (query.matcher != nullptr) selection = without_stdout(selection, *view, starts, asker.facts.fd[1]);
     selection = in_order(selection, *view, starts, query.sort, query.reverse);
     if (query.matcher == nullptr) {
+        reply.err(complaints.data(), complaints.size());
         if (query.spec.quiet == 0) list_files(query, *view, starts, *selection, reply);
         outcome.search_us = us_between(begun, monotonic_ns());
         outcome.total_us = us_between(asker.received_ns, monotonic_ns());
         outcome.exit_code = selection->files.empty() ? 1 : 0;
-        if (!located.missing.empty() && (outcome.exit_code != 0 || query.spec.quiet == 0)) outcome.exit_code = 2;
+        if (failed && (outcome.exit_code != 0 || query.spec.quiet == 0)) outcome.exit_code = 2;
         outcome.files = selection->files.size();
         reply.exit(cs_wire_exit{static_cast<uint32_t>(outcome.exit_code), plan_us, outcome.barrier_us,
                                 outcome.search_us, outcome.total_us, 0});
@@ -620,12 +646,12 @@ void serve(Tree& tree, const GramIndex* index, const Query& query, const Asker& 
         outcome.bytes_out = reply.bytes();
         return;
     }
-    Run run(query, spec, index, view, std::move(starts), std::move(selection), !located.missing.empty(), reply,
-            asker.mentioned);
+    Run run(query, spec, index, view, std::move(starts), std::move(selection), failed, reply, asker.mentioned);
     if (gate != nullptr && run.is_heavy() && !reply.sent_any() && !gate->enter()) {
         outcome.postponed = true;
         return;
     }
+    reply.err(complaints.data(), complaints.size());
     run.go();
     outcome.search_us = us_between(begun, monotonic_ns());
     run.finish(outcome, asker, plan_us);

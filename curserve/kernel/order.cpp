@@ -17,25 +17,38 @@ namespace {
 class WalkOrder {
   public:
     using Key = std::vector<uint32_t>;  // the places of a path's components in their folders' listings
-    explicit WalkOrder(const Shape& shape) : shape_(shape) {}
-    // False: not known.
-    bool key(Position position, Key* out);
+    WalkOrder(const Shape& shape, const std::vector<Start>& starts) : shape_(shape), starts_(starts) {}
+    // Of what was found from starts[start]. False: not known.
+    bool key(Position position, uint32_t start, Key* out);
+    // The path argument that this was found from in the end.
+    uint32_t first(uint32_t start) const {
+        while (starts_[start].link != kNowhere) start = starts_[start].met_in;
+        return start;
+    }
 
   private:
     using Listed = std::unordered_map<std::string, uint32_t>;  // a folder's names, numbered as they come; empty: unknown
     const Listed& listed(Position folder);
 
     const Shape& shape_;
+    const std::vector<Start>& starts_;
     std::unordered_map<Position, Listed> folders_;
 };
 
-bool WalkOrder::key(Position position, Key* out) {
+bool WalkOrder::key(Position position, uint32_t start, Key* out) {
     out->clear();
-    for (Position p = position; p != 0; p = shape_.parent[p]) {
-        const Listed& folder = listed(shape_.parent[p]);
-        const auto found = folder.find(std::string(shape_.name(p)));
-        if (found == folder.end()) return false;
-        out->push_back(found->second);
+    for (Position p = position;;) {
+        const Start& from = starts_[start];
+        const bool followed = from.link != kNowhere;
+        for (const Position top = followed ? from.position : 0; p != top; p = shape_.parent[p]) {
+            const Listed& folder = listed(shape_.parent[p]);
+            const auto found = folder.find(std::string(shape_.name(p)));
+            if (found == folder.end()) return false;
+            out->push_back(found->second);
+        }
+        if (!followed) break;
+        p = from.link;
+        start = from.met_in;
     }
     std::reverse(out->begin(), out->end());
     return true;
@@ -80,22 +93,23 @@ bool path_less(std::string_view a, std::string_view b) {
 }
 
 // By time; what has the same time, as ripgrep's walk meets it.
-void sort_by_modified(std::vector<Selected>& files, const View& view, bool reverse) {
+void sort_by_modified(std::vector<Selected>& files, const View& view, const std::vector<Start>& starts, bool reverse) {
     const auto mtime = [&view](const Selected& file) { return view.facts(file.position).mtime_ns; };
     std::stable_sort(files.begin(), files.end(), [&](const Selected& a, const Selected& b) {
         return reverse ? mtime(a) > mtime(b) : mtime(a) < mtime(b);
     });
-    WalkOrder order(*view.shape);
+    WalkOrder order(*view.shape, starts);
     for (auto first = files.begin(); first != files.end();) {
         const auto last = std::find_if(first, files.end(), [&](const Selected& file) { return mtime(file) != mtime(*first); });
         if (last - first > 1) {
             std::vector<std::pair<WalkOrder::Key, Selected>> tied;
             for (auto file = first; file != last; ++file) {
                 tied.emplace_back(WalkOrder::Key(), *file);
-                if (!order.key(file->position, &tied.back().first)) throw Declined{"sort_ties"};
+                if (!order.key(file->position, file->start, &tied.back().first)) throw Declined{"sort_ties"};
             }
-            std::sort(tied.begin(), tied.end(), [](const auto& a, const auto& b) {
-                return a.second.start != b.second.start ? a.second.start < b.second.start : a.first < b.first;
+            std::sort(tied.begin(), tied.end(), [&](const auto& a, const auto& b) {
+                const uint32_t from = order.first(a.second.start), other = order.first(b.second.start);
+                return from != other ? from < other : a.first < b.first;
             });
             std::transform(tied.begin(), tied.end(), first, [](const auto& one) { return one.second; });
         }
@@ -112,8 +126,8 @@ SelectionRef in_order(const SelectionRef& selection, const View& view, const std
     auto ordered = std::make_shared<Selection>(*selection);
     auto& files = ordered->files;
     if (sort == Sort::kModified) {
-        sort_by_modified(files, view, reverse);
-    } else if (starts.size() < 2) {
+        sort_by_modified(files, view, starts, reverse);
+    } else if (starts.size() < 2 || starts[1].link != kNowhere) {
         std::reverse(files.begin(), files.end());
     } else {  // only this order is one of all files, wherever they were found
         std::vector<std::pair<std::string, Selected>> named;
@@ -122,6 +136,23 @@ SelectionRef in_order(const SelectionRef& selection, const View& view, const std
         std::transform(named.begin(), named.end(), files.begin(), [](const auto& one) { return one.second; });
     }
     return ordered;
+}
+
+std::vector<Complaint> in_order_of_walk(const Selection& selection, const View& view, const std::vector<Start>& starts,
+                                        bool by_name) {
+    std::vector<Complaint> complaints = selection.complaints;
+    if (by_name || complaints.size() < 2) return complaints;
+    WalkOrder order(*view.shape, starts);
+    std::vector<std::pair<WalkOrder::Key, Complaint>> keyed;
+    for (Complaint& complaint : complaints) {
+        keyed.emplace_back(WalkOrder::Key(), std::move(complaint));
+        const Complaint& one = keyed.back().second;
+        if (!order.key(one.link, one.start, &keyed.back().first)) throw Declined{"sort_ties"};
+        keyed.back().first.insert(keyed.back().first.begin(), order.first(one.start));
+    }
+    std::stable_sort(keyed.begin(), keyed.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    std::transform(keyed.begin(), keyed.end(), complaints.begin(), [](auto& one) { return std::move(one.second); });
+    return complaints;
 }
 
 }  // namespace curserve

@@ -14,8 +14,13 @@ namespace curserve {
 
 enum class Sort : int { kPath = 0, kModified = 1, kCreated = 2 };
 
+// starts: all that the files were found from, those of followed links behind the others.
 SelectionRef in_order(const SelectionRef& selection, const View& view, const std::vector<Start>& starts, Sort sort,
                       bool reverse);
+
+// The selection's complaints as a ripgrep of one thread comes to them. by_name: it walks in the order of names.
+std::vector<Complaint> in_order_of_walk(const Selection& selection, const View& view, const std::vector<Start>& starts,
+                                        bool by_name);
 
 }  // namespace curserve
 #endif

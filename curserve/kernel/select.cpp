@@ -13,6 +13,7 @@
 
 #include "glob.h"
 #include "rule_stack.h"
+#include "symlink.h"
 
 namespace curserve {
 
@@ -72,6 +73,8 @@ class SelectionCache {
     }
     void keep(Key key, SelectionRef selection) {
         std::lock_guard<std::mutex> lock(mutex_);
+        // One whose links lead elsewhere now makes room for the new one.
+        kept_.remove_if([&](const auto& kept) { return !kept.second->links.empty() && kept.first == key; });
         kept_.emplace_front(std::move(key), std::move(selection));
         if (kept_.size() > kKept) kept_.pop_back();
     }
@@ -135,15 +138,19 @@ std::string walked_prefix(const Start& start) {
 // Bytes under the start's own name in the paths of a Shape.
 size_t prefix_length(const Shape& shape, Position start) { return start == 0 ? 0 : shape.path(start).size() + 1; }
 
+std::string on_disk(const Shape& shape, Position p) {
+    std::string path = shape.root == "/" ? shape.root : shape.root + "/";
+    return path += shape.path(p);
+}
+
 class Walk {
   public:
+    // starts: how many there are.
     Walk(const View& view, const Filter& filter, const IgnoreRules* global,
-         const std::vector<RelativeExclude>& relative, Selection* out)
-        : view_(view), shape_(*view.shape), filter_(filter), out_(out) {
+         const std::vector<RelativeExclude>& relative, size_t starts, Selection* out)
+        : view_(view), shape_(*view.shape), filter_(filter), starts_(starts), out_(out) {
         for (const RelativeExclude& found : relative)
             relative_.emplace_back(found, found.exists ? IgnoreRules::parse(found.bytes, false, nullptr) : nullptr);
-        absolute_ = shape_.root == "/" ? "/" : shape_.root + "/";
-        root_length_ = absolute_.size();
         if (global && global->too_large()) unsure("ignore_file_size");
         if (global && !global->empty()) global_ = filter.fold_case ? global->folded().get() : global;
         if (filter.switches.files)
@@ -179,13 +186,18 @@ class Walk {
             if (rules) stack.enter(*rules, directory == "/" ? 1 : directory.size() + 1, true);
         std::vector<Position> lineage;
         for (Position p = top; p != 0; p = shape_.parent[p]) lineage.push_back(shape_.parent[p]);
-        std::for_each(lineage.rbegin(), lineage.rend(), [&](Position p) { enter(p, true); });
+        const size_t root_length = shape_.root == "/" ? 1 : shape_.root.size() + 1;
+        std::for_each(lineage.rbegin(), lineage.rend(), [&](Position p) {
+            enter(p, root_length + prefix_length(shape_, p), true);
+        });
         walked_ = walked_prefix(start);
+        absolute_ = on_disk(shape_, top);
+        if (top != 0) absolute_ += '/';
         const IgnoreSwitches& on = filter_.switches;
         if (relative_.empty())  // what those say is found out for each request
             verdicts_ = shape_.selections->verdicts(
                 {top, on.dot, on.vcs, on.exclude, on.parent, on.require_git, filter_.fold_case}, shape_.size());
-        walk(top, number);
+        walk(Way{top, number, prefix_length(shape_, top), walked_.size(), absolute_.size(), 0, &start, nullptr, kNowhere});
         if (stack.faulty_above() || (stack.faulty() && filter_.ignore_messages)) unsure("ignore_file_error");
         if (stack.unknown()) unsure("git_file");
         if (stack.too_large()) unsure("ignore_file_size");
@@ -197,16 +209,35 @@ class Walk {
         bool entered;  // it has rules of its own
     };
 
+    // A directory that is walked from the top: a start, or what a link led to. Its paths, as walked and absolute ones, are
+    // those by which the walk came there.
+    struct Way {
+        Position top;
+        uint32_t number;         // as in Selected
+        size_t skip;             // what the top's own path takes of the paths below it
+        size_t walked, absolute; // how much of walked_ and absolute_ leads to what is below the top
+        int64_t depth;           // the top's
+        const Start* start;      // null: the link `link`, met on the way `outer`, led here
+        const Way* outer;
+        Position link;
+    };
+    static constexpr size_t kLongestWay = 1024;           // bytes; the system's own limit must not be met
+    static constexpr uint64_t kMostFollowed = 2'000'000;  // entries; links can multiply a tree without end. Arbitrary.
+    static constexpr uint64_t kLinkCost = 100;            // what asking one link costs, in entries
+
     void unsure(const char* why) {
         out_->uncertain = true;
         if (!out_->why_uncertain) out_->why_uncertain = why;
     }
 
-    bool enter(Position p, bool above) {
+    bool enter(Position p, size_t base, bool above) {
         const auto found = shape_.rules.find(p);
         if (found == shape_.rules.end() || !found->second) return false;
-        stack_->enter(*found->second, root_length_ + (p == 0 ? 0 : shape_.path(p).size() + 1), above);
+        stack_->enter(*found->second, base, above);
         return true;
+    }
+    bool enter(const Way& way, Position p) {
+        return enter(p, way.absolute + (p == way.top ? 0 : shape_.path(p).size() - way.skip + 1), false);
     }
 
     bool listed(Position p) {
@@ -216,9 +247,9 @@ class Walk {
         return false;
     }
 
-    void walk(Position top, uint32_t number) {
-        const size_t skip = prefix_length(shape_, top), walked_length = walked_.size();
-        std::vector<Open> open{{shape_.end[top], enter(top, false)}};
+    void walk(const Way& way) {
+        const Position top = way.top;
+        std::vector<Open> open{{shape_.end[top], enter(way, top)}};
         const Position end = filter_.max_depth == 0 ? top + 1 : shape_.end[top];
         for (Position p = top + 1; p < end;) {
             while (p >= open.back().end) {
@@ -227,41 +258,141 @@ class Walk {
             }
             const Kind kind = shape_.kind[p];
             if (kind != Kind::kFile && kind != Kind::kDirectory) {
-                // A link is neither followed nor searched; the rest (pipes, sockets, devices) is not searched.
-                if (kind == Kind::kSymlink && filter_.follow) unsure("follow");
+                // A link may be followed, but is not searched itself; the rest (pipes, sockets, devices) is not either.
+                if (kind == Kind::kSymlink && filter_.follow) follow(way, p, way.depth + static_cast<int64_t>(open.size()));
                 ++p;
                 continue;
             }
             const bool is_dir = kind == Kind::kDirectory;
             if (needs_walked_) {
-                walked_.resize(walked_length);
-                walked_ += shape_.path(p).substr(skip);
+                walked_.resize(way.walked);
+                walked_ += shape_.path(p).substr(way.skip);
             }
-            if (is_skipped(p, is_dir)) {
+            if (is_skipped(way, p, is_dir)) {
                 p = shape_.end[p];
                 continue;
             }
             if (!is_dir) {
-                if (filter_.max_filesize < 0 ||
-                    view_.facts(p).size_bytes <= static_cast<uint64_t>(filter_.max_filesize))
-                    out_->files.push_back({p, number});
+                if (!is_too_large(p)) out_->files.push_back({p, way.number});
                 ++p;
                 continue;
             }
-            // open holds the directories from the start down to p's parent: p lies at depth open.size().
-            const bool too_deep = filter_.max_depth >= 0 && static_cast<int64_t>(open.size()) >= filter_.max_depth;
+            // open holds the directories from the top down to p's parent.
+            const bool too_deep = is_too_deep(way.depth + static_cast<int64_t>(open.size()));
             if (too_deep || !listed(p)) {
                 // One thread of ripgrep reads the ignore files there all the same, and complains about them.
-                if (too_deep && enter(p, false)) stack_->leave();
+                if (too_deep && enter(way, p)) stack_->leave();
                 p = shape_.end[p];
                 continue;
             }
-            open.push_back({shape_.end[p], enter(p, false)});
+            open.push_back({shape_.end[p], enter(way, p)});
             ++p;
         }
+        for (; !open.empty(); open.pop_back())
+            if (open.back().entered) stack_->leave();
     }
 
-    bool is_skipped(Position p, bool is_dir) {
+    bool is_too_deep(int64_t depth) const { return filter_.max_depth >= 0 && depth >= filter_.max_depth; }
+    bool is_too_large(Position p) const {
+        return filter_.max_filesize >= 0 && view_.facts(p).size_bytes > static_cast<uint64_t>(filter_.max_filesize);
+    }
+
+    void follow(const Way& way, Position p, int64_t depth) {
+        std::shared_ptr<RuleVerdicts> set_aside;  // what rules say of what a link leads to depends on the way there
+        set_aside.swap(verdicts_);
+        if (!out_->uncertain) lead(way, p, depth);
+        set_aside.swap(verdicts_);
+    }
+
+    // A link at p, at this depth. As in ripgrep, where it does not lead anywhere, or back, is told before rules are asked.
+    void lead(const Way& way, Position p, int64_t depth) {
+        const std::string_view below = shape_.path(p).substr(way.skip);
+        walked_.resize(way.walked);
+        walked_ += below;
+        cost_ += kLinkCost;
+        if (walked_.size() > kLongestWay || cost_ > kMostFollowed) return unsure("follow_too_far");
+        const std::string path = on_disk(shape_, p);
+        const Symlink link(path);
+        if (!link.known()) return unsure("follow_unknown");
+        if (link.error() != 0) {
+            out_->complaints.push_back({walked_, link.error(), std::string(), p, way.number});
+            return note(p, link, kNowhere);
+        }
+        const bool is_dir = link.kind() == Kind::kDirectory;
+        if (is_dir) {
+            if (!link.may_be_listed(path)) return unsure("unreadable_directory");
+            std::string ancestor;
+            const Position top = open_ancestor(way, p, link, &ancestor);
+            if (top != kNowhere) {
+                out_->complaints.push_back({walked_, 0, std::move(ancestor), p, way.number});
+                return note(p, link, top);
+            }
+        }
+        if ((!is_dir && link.kind() != Kind::kFile) || is_skipped(way, p, is_dir)) return note(p, link, kNowhere);
+        Position unlisted;
+        const Position target = link.place(view_, &unlisted);
+        if (unlisted != kNowhere) return out_->unlisted.push_back(unlisted);
+        note(p, link, target);
+        if (target == kNowhere) return unsure("follow_outside");
+        const auto number = static_cast<uint32_t>(starts_ + out_->followed.size());
+        if (!is_dir) {
+            if (is_too_large(target)) return;
+            out_->followed.push_back(followed(target, way, p));
+            return out_->files.push_back({target, number});
+        }
+        absolute_.resize(way.absolute);
+        absolute_ += below;
+        absolute_ += '/';
+        const Way inner{target, number, prefix_length(shape_, target), walked_.size() + 1, absolute_.size(), depth, nullptr,
+                        &way, p};
+        if (is_too_deep(depth)) {
+            if (enter(inner, target)) stack_->leave();
+            return;
+        }
+        if (!listed(target)) return;
+        cost_ += shape_.end[target] - target;
+        out_->followed.push_back(followed(target, way, p));
+        walked_ += '/';
+        walk(inner);
+    }
+
+    void note(Position p, const Symlink& link, Position target) {
+        out_->links.push_back({p, target, link.error(), link.kind(), link.dev(), link.ino()});
+    }
+
+    // The link at hand as one more start.
+    Start followed(Position target, const Way& way, Position p) const {
+        const Way* first = &way;
+        while (first->start == nullptr) first = first->outer;
+        Start start;
+        start.position = target;
+        start.typed = first->start->implicit ? walked_.substr(2) : walked_;
+        start.link = p;
+        start.met_in = way.number;
+        return start;
+    }
+
+    // The directory above p on the way there that the link is, and its path as walked; or kNowhere.
+    Position open_ancestor(const Way& way, Position p, const Symlink& link, std::string* walked) const {
+        for (const Way* at = &way; at != nullptr; p = at->link, at = at->outer) {
+            for (Position above = p; above != at->top;) {
+                above = shape_.parent[above];
+                if (!link.is(view_.facts(above))) continue;
+                if (above != at->top) {
+                    *walked = walked_.substr(0, at->walked);
+                    *walked += shape_.path(above).substr(at->skip);
+                } else if (at->start == nullptr) {
+                    *walked = walked_.substr(0, at->walked - 1);
+                } else {
+                    *walked = at->start->implicit ? "./" : at->start->typed;
+                }
+                return above;
+            }
+        }
+        return kNowhere;
+    }
+
+    bool is_skipped(const Way& way, Position p, bool is_dir) {
         std::string_view from_base;
         if (needs_walked_) from_base = stripped_of_base(walked_, filter_.cwd);
         if (filter_.overrides) {
@@ -269,7 +400,7 @@ class Walk {
             if (v != Verdict::kNone) return v == Verdict::kIgnore;
         }
         const std::string_view path = shape_.path(p), name = shape_.name(p);
-        Verdict v = rules_verdict(p, path, name, is_dir, from_base);
+        Verdict v = rules_verdict(way, p, path, name, is_dir, from_base);
         if (v == Verdict::kIgnore) return true;
         if (filter_.types) {
             const Verdict t = filter_.types->matched(name, is_dir);
@@ -279,13 +410,13 @@ class Walk {
         return v == Verdict::kNone && !filter_.switches.hidden && is_hidden_name(name);
     }
 
-    Verdict rules_verdict(Position p, std::string_view path, std::string_view name, bool is_dir,
+    Verdict rules_verdict(const Way& way, Position p, std::string_view path, std::string_view name, bool is_dir,
                           std::string_view from_base) {
         Verdict v = Verdict::kNone;
         if (!stack_->silent()) {
             const auto find = [&] {
-                absolute_.resize(root_length_);
-                absolute_ += path;
+                absolute_.resize(way.absolute);
+                absolute_ += path.substr(way.skip);
                 return stack_->verdict(subject_of(absolute_, absolute_.size() - name.size()), is_dir);
             };
             v = verdicts_ != nullptr ? verdicts_->at(p, find) : find();
@@ -300,6 +431,7 @@ class Walk {
     const View& view_;
     const Shape& shape_;
     const Filter& filter_;
+    const size_t starts_;
     Selection* out_;
     const IgnoreRules* global_ = nullptr;
     std::vector<const IgnoreRules*> explicit_;
@@ -307,9 +439,22 @@ class Walk {
     bool needs_walked_ = false;
     RuleStack* stack_ = nullptr;
     std::shared_ptr<RuleVerdicts> verdicts_;  // null: not kept
-    std::string absolute_, walked_;  // of the entry at hand
-    size_t root_length_ = 0;         // of what stays in absolute_
+    std::string absolute_, walked_;  // of the entry at hand, by the way the walk came
+    uint64_t cost_ = 0;              // of following links
 };
+
+// Whether the links that a Selection went through lead where they led.
+bool holds(const Selection& selection, const View& view) {
+    return std::all_of(selection.links.begin(), selection.links.end(), [&](const Followed& was) {
+        const std::string path = on_disk(*view.shape, was.link);
+        const Symlink now(path);
+        if (!now.known() || now.error() != was.error) return false;
+        if (now.error() != 0) return true;
+        if (now.kind() != was.kind || now.dev() != was.dev || now.ino() != was.ino) return false;
+        if (now.kind() == Kind::kDirectory && !now.may_be_listed(path)) return false;
+        return was.target == kNowhere || now.is(view.facts(was.target));
+    });
+}
 
 }  // namespace
 
@@ -321,19 +466,19 @@ SelectionRef select(const ViewRef& view, const Filter& filter, const std::vector
     if (filter.switches.vcs && filter.switches.exclude && filter.switches.require_git)
         key.relative = read_relative_excludes(cache.relative_git_dirs(*view->shape), filter.cwd);
     if (!global.unknown)
-        if (SelectionRef found = cache.find(key)) return found;
+        if (SelectionRef found = cache.find(key); found != nullptr && holds(*found, *view)) return found;
     auto made = std::make_shared<Selection>();
     if (global.unknown) {
         made->uncertain = true;
         made->why_uncertain = "global_excludes";
         return made;
     }
-    Walk walk(*view, filter, global.rules.get(), key.relative, made.get());
+    Walk walk(*view, filter, global.rules.get(), key.relative, starts.size(), made.get());
     for (uint32_t i = 0; i < starts.size(); ++i) walk.run(starts[i], i);
     made->files.shrink_to_fit();
     std::sort(made->unlisted.begin(), made->unlisted.end());
     made->unlisted.erase(std::unique(made->unlisted.begin(), made->unlisted.end()), made->unlisted.end());
-    cache.keep(std::move(key), made);
+    if (!made->uncertain || !filter.follow) cache.keep(std::move(key), made);  // links may lead elsewhere the next time
     return made;
 }
 

@@ -3,7 +3,7 @@
 // In: a View, a Filter (ignore switches, overrides, types, depth, size), starting points. Out: positions of files in
 // the order of `rg --sort path`, and what must be listed first; or `uncertain`, where ripgrep would have complained.
 // Decides as ripgrep 15.2.0's walk would, but reads no file system (GlobalRules and relative_git.h apart, which are
-// asked once per call).
+// asked once per call, and symlink.h, which with --follow is asked of each link met).
 #ifndef CURSERVE_SELECT_H
 #define CURSERVE_SELECT_H
 #include <array>
@@ -48,22 +48,28 @@ struct Filter {
     std::shared_ptr<GlobalRules> global;            // null: none
     std::string cwd;                                // absolute; overrides and global excludes are relative to it
     bool ignore_messages = true;                    // false with --no-messages, --no-ignore-messages
-    bool follow = false;                            // where a walk meets a link, it is uncertain
+    bool follow = false;                            // symbolic links
     int64_t max_depth = -1;                         // -1: no limit
     int64_t max_filesize = -1;                      // bytes, -1: no limit
     uint64_t id = 0;                                // unique per Filter object: the key of the cache
 };
 
-// One path argument: an entry of the view (a symbolic link already resolved by the caller) and how it was written.
+// Where files are found: a path argument, that is an entry of the view (a symbolic link already resolved by the caller) and
+// how it was written; or what a link led to that a walk followed.
 struct Start {
     Position position;
-    std::string typed;      // the argument's bytes ("" when implicit)
+    std::string typed;      // the argument's bytes ("" when implicit); of a followed link: its path as printed
     bool implicit = false;
+    Position link = kNowhere;  // the link that was followed, and the start that it was met in
+    uint32_t met_in = 0;
+
+    // The file was named on the command line, rather than found.
+    bool names(Position file) const { return file == position && link == kNowhere; }
 };
 
 struct Selected {
     Position position;
-    uint32_t start;         // index into the starts
+    uint32_t start;         // index into the starts, and on into Selection::followed
 };
 
 class Shortlist;  // shortlist.h
@@ -104,10 +110,29 @@ class SelectionMemo {
     std::array<std::shared_ptr<const Shortlist>, 2> shortlists_;  // under mutex_
 };
 
+// What a followed link led to when it was asked.
+struct Followed {
+    Position link, target;  // kNowhere: nothing there counts
+    int error;
+    Kind kind;
+    uint64_t dev, ino;
+};
+
+// A link that cannot be followed, which ripgrep tells.
+struct Complaint {
+    std::string path;      // of the link, as walked
+    int error;             // errno; 0: it leads to a directory that the walk is in, which as walked is `ancestor`
+    std::string ancestor;
+    Position link;
+    uint32_t start;        // as in Selected
+};
+
 struct Selection {
     std::vector<Selected> files;       // in order; a file reachable from two starts appears twice, as in ripgrep
     std::vector<Position> unlisted;    // directories that must be listed before this Selection is true
-    std::vector<std::string> messages; // what ripgrep would print on stderr (without "rg: "), in order; may be empty
+    std::vector<Start> followed;       // what links led to
+    std::vector<Followed> links;       // all that were met: while they lead where they led, this Selection is true
+    std::vector<Complaint> complaints; // in the order of the walk
     bool uncertain = false;            // something here cannot be decided exactly: decline
     const char* why_uncertain = nullptr;
     mutable SelectionMemo memo;
@@ -115,8 +140,7 @@ struct Selection {
 using SelectionRef = std::shared_ptr<const Selection>;
 
 // Cached per Shape by (filter.id, global version, starts) (size-dependent filters also by generation). Thread-safe.
-// `messages` stays empty: where ripgrep would complain about the walk (bad globs, unreadable directories) its words
-// depend on its threads, so the answer is `uncertain`.
+// Where ripgrep would complain of anything but links (bad globs, unreadable directories), the answer is `uncertain`.
 SelectionRef select(const ViewRef& view, const Filter& filter, const std::vector<Start>& starts);
 
 // Forgets what was chosen in this shape; it is chosen anew when it is asked for.

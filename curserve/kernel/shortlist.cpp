@@ -45,7 +45,7 @@ Shortlist::Shortlist(const SearchSpec& spec, const Matcher& matcher, const View&
         by_slot_[slot].first.resize(segments[slot - 1]->contents + size_t{1});
     for (size_t i = 0; i < files.size(); ++i) {
         const Position position = files[i].position;
-        const bool named = position == starts[files[i].start].position;
+        const bool named = starts[files[i].start].names(position);
         const uint64_t bytes = bytes_left_out(spec, matcher, view, *locations, position, named);
         if (bytes == kUnsureBytes) {
             always_[i >> 6] |= uint64_t{1} << (i & 63);

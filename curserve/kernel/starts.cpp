@@ -69,12 +69,6 @@ Position unlisted_above(const Shape& shape, std::string_view below) {
     }
 }
 
-// Messages are text: what is no UTF-8 in a path is shown as U+FFFD.
-std::string in_messages(const std::string& path) {
-    const std::vector<uint8_t> shown = decode_utf8(reinterpret_cast<const uint8_t*>(path.data()), path.size()).text;
-    return std::string(shown.begin(), shown.end());
-}
-
 // The root-relative name of what a path argument names where links are on the way: as the file system has it now. False:
 // there is nothing.
 bool below_root_on_disk(const Shape& shape, const std::string& cwd, const std::string& typed, std::string* below) {
@@ -107,6 +101,11 @@ bool through_link(const Shape& shape, std::string_view below) {
 
 }  // namespace
 
+std::string in_messages(const std::string& path) {
+    const std::vector<uint8_t> shown = decode_utf8(reinterpret_cast<const uint8_t*>(path.data()), path.size()).text;
+    return std::string(shown.begin(), shown.end());
+}
+
 Starts locate_starts(const View& view, const std::vector<std::string>& paths, const std::string& cwd) {
     const Shape& shape = *view.shape;
     Starts starts;
@@ -121,7 +120,7 @@ Starts locate_starts(const View& view, const std::vector<std::string>& paths, co
             linked = true;  // with ".." behind it
         }
         if (linked && !below_root_on_disk(shape, cwd, typed, &below)) {
-            starts.missing.push_back(in_messages(typed));
+            starts.missing.push_back({in_messages(typed), starts.there.size()});
             return;
         }
         const Position at = shape.find(below);
@@ -132,7 +131,7 @@ Starts locate_starts(const View& view, const std::vector<std::string>& paths, co
             else if (implicit || linked)
                 throw Declined{"no_such_path"};
             else
-                starts.missing.push_back(in_messages(typed));
+                starts.missing.push_back({in_messages(typed), starts.there.size()});
             return;
         }
         const Kind kind = shape.kind[at];

@@ -15,9 +15,16 @@ namespace curserve {
 // Where a search begins, what was named but is not there, and directories above a name that must be listed first.
 struct Starts {
     std::vector<Start> there;
-    std::vector<std::string> missing;  // as messages show them
+    struct Missing {
+        std::string shown;  // as messages show it
+        size_t before;      // so many of `there` were named before it
+    };
+    std::vector<Missing> missing;
     std::vector<Position> unlisted;
 };
+
+// Messages are text: what is no UTF-8 in a path is shown as U+FFFD.
+std::string in_messages(const std::string& path);
 
 // No paths: the cwd, implicitly.
 Starts locate_starts(const View& view, const std::vector<std::string>& paths, const std::string& cwd);

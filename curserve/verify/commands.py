@@ -111,17 +111,18 @@ class Commands:
         tree: Tree,
         flag: str | None = None,
         construct: str | None = None,
-        among: str | None = None,
+        always: str | None = None,
     ) -> None:
-        """flag: a long name that is the only one in every command; construct: one of patterns.ALONE, likewise. among: a
-        long name that is in every command, among others."""
+        """flag: a long name that is the only one in every command; construct: one of patterns.ALONE, likewise.
+
+        always: a long name that every command has beside others."""
         self._random = source
         self._tree = tree
         self._patterns = Patterns(source, tree.words)
         self._flags = [row for row in FLAGS if row.declined is None and row.long not in _DRAWN_APART]
         self._flag = BY_NAME[flag] if flag is not None else None
+        self._always = BY_NAME[always] if always is not None else None
         self._construct = construct
-        self._among = [] if among is None else [BY_NAME[among]]
         self._plain = flag is not None or construct is not None
         self._beside: dict[bytes, bytes] = {}
 
@@ -136,9 +137,11 @@ class Commands:
             family = self._random.choice(_FAMILIES).split()
             pool = [row for row in self._flags if row.long in family]
             count = min(count, 4)
-        chosen = self._random.choices(pool, k=count) + self._among
+        chosen = self._random.choices(pool, k=count)
         if self._flag is not None and self._flag.long not in _DRAWN_APART:
             chosen.append(self._flag)
+        if self._always is not None:
+            chosen.insert(self._random.randint(0, len(chosen)), self._always)
         argv: list[bytes] = []
         for flag in chosen:
             argv += self._typed(flag, cwd)

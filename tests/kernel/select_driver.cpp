@@ -4,7 +4,8 @@
 // printed paths, each NUL-terminated, or "\x02reason", then an empty one. Reads the tree anew for every `root`; watches
 // nothing.
 // Build: g++ -std=c++17 -g -fsanitize=address,undefined -I curserve/kernel tests/kernel/select_driver.cpp
-//        curserve/kernel/{glob,glob_parse,glob_set,ignore,rule_stack,global_rules,select,view}.cpp -o select_driver
+//        curserve/kernel/{glob,glob_parse,glob_set,ignore,rule_stack,global_rules,relative_git,select,symlink,view,walk,
+//        content,decode,json,literal,mapped_file}.cpp -o select_driver
 #include <dirent.h>
 #include <sys/stat.h>
 
