@@ -177,6 +177,73 @@ def test_one_file_through_several_links_is_searched_each_time(box: Box, tree: Pa
         _served(box, tree, *more, "alpha", "-g", "l*")
 
 
+@pytest.fixture
+def aside(tree: Path) -> Path:
+    """A folder outside of the tree, with rules, links of its own, and links to it in the tree."""
+    aside = tree.parent / "aside"
+    (aside / "in" / "more").mkdir(parents=True)
+    (aside / "in" / ".git").mkdir()
+    (aside / ".gitignore").write_text("*.log\n/in/b.txt\n")
+    for name in ("x.txt", "x.log", "in/b.txt", "in/y.py", "in/more/z.md", ".hid"):
+        (aside / name).write_text(f"alpha of {name}\n")
+        os.utime(aside / name, (9, 9))
+    os.mkfifo(aside / "fifo")
+    _links(aside, back="../tree/sub", up="..", lost="nowhere", again="in", in__file="../../tree/a.py")
+    _links(tree, out="../aside", sub__one="../../aside/x.log", far="out/in/more/z.md")
+    _links(tree, more=os.fspath(aside / "in" / "more"))
+    return aside
+
+
+@pytest.mark.parametrize(
+    "more",
+    [["alpha"], ["--files"], ["-c", "alpha"], ["--json", "alpha"], ["--sort=modified", "-l", "alpha"],
+     ["-d3", "--files"], ["--sortr=path", "alpha"], ["-j1", "alpha"], ["--no-ignore", "--files"],
+     ["--max-filesize=15", "--files"], ["-g!aside", "--stats", "alpha"], ["--hidden", "-g!.git", "alpha"],
+     ["--files-without-match", "x"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_links_that_lead_out_of_the_workspace(box: Box, tree: Path, aside: Path, more: list[str]) -> None:
+    for path in ([], ["sub"], ["./", "sub"]):
+        _served(box, tree, *more, *path)
+
+
+def test_what_lies_outside_is_as_it_is_at_each_search(box: Box, tree: Path, aside: Path) -> None:
+    (tree / "long").write_text("alpha\n" * 40_000)  # the index has something to say
+    for number in range(3):
+        (aside / "x.txt").write_text(f"alpha {number}\n")
+        (aside / "in" / f"new{number}").write_text("alpha\n")
+        _served(box, tree, "alpha")
+        (aside / "in" / ".ignore").write_text(f"new{number}\n")
+        _served(box, tree, "alpha")
+        (tree / "out").unlink()
+        (tree / "out").symlink_to("../aside/in" if number == 0 else "../aside")
+        _served(box, tree, "alpha")
+
+
+def test_files_outside_that_mind_the_buffer(box: Box, tree: Path, aside: Path) -> None:
+    (aside / "b.txt").write_bytes(b"x" * 70_000 + b"\n")
+    (aside / "c.txt").write_bytes(b"alpha\n" * 12_000 + b"\0\n")
+    (aside / "d.txt").write_bytes(b"\n" * 100 + b"alpha\n" * 24_000 + b"\0\n")
+    for more in ([], ["-c"], ["--binary"], ["-a"], ["--stats"]):
+        _served(box, tree, "--sort", "path", *more, "alpha")
+        compare(box, ["-L", *more, "alpha"], tree)
+
+
+def test_what_lies_outside_and_is_large_or_not_the_same_to_all_is_left_to_ripgrep(box: Box, tree: Path) -> None:
+    box.attach(tree)
+    for target in ("/proc/self", "/proc/self/cwd", "/proc/self/status", "/sys/kernel"):
+        _links(tree, link=target)
+        assert not box.rg(["-L", "--files", "-d1"], tree).served
+        (tree / "link").unlink()
+    large = tree.parent / "large"
+    for number in range(201):
+        (large / str(number)).mkdir(parents=True)
+        for name in range(100):
+            (large / str(number) / str(name)).touch()
+    _links(tree, link="../large")
+    assert compare(box, ["-L", "--files"], tree).reason == "follow_outside"
+
+
 def test_links_multiply_a_tree_until_it_is_left_to_ripgrep(box: Box, tree: Path) -> None:
     """Each of seven folders leads to each: 13,700 paths."""
     for name in "abcdefg":

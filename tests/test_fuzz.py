@@ -21,8 +21,8 @@ CASES = int(os.environ.get("CURSERVE_FUZZ_CASES", "2000"))
 SEED = int(os.environ.get("CURSERVE_FUZZ_SEED", "1"))
 ONE_TREE = os.environ.get("CURSERVE_FUZZ_TREE")
 CASES_ALONE, TREES_ALONE = 5, 4
-LEAST_SERVED = {"follow": 0.3}
-"""The goal is 0.9, which holds where nothing stands here. A walk with --follow that meets a link is left to ripgrep."""
+LEAST_SERVED: dict[str, float] = {}
+"""Shares below the goal of 0.9, by flag; none now."""
 
 
 def _no_differences(tally: Tally) -> None:

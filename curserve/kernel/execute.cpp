@@ -8,11 +8,13 @@
 #include <mutex>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unordered_map>
 
 #include "crew.h"
 #include "declined.h"
 #include "line_buffer.h"
 #include "order.h"
+#include "outside.h"
 #include "peer.h"
 #include "reply.h"
 #include "shortlist.h"
@@ -24,6 +26,7 @@ namespace {
 
 // What a search may read from disk at its own expense before it is handed to the real rg (which reads no more).
 constexpr uint64_t kExtendBudgetBytes = 256u << 20;
+constexpr uint64_t kOutsideBudgetBytes = 32u << 20;  // of files outside of the view: read by one thread, kept by nobody
 constexpr int kExtendRounds = 16;              // each round lists one more level of ignored directories at most
 constexpr uint64_t kJobBytes = 512u << 10;     // text in one job
 constexpr size_t kJobFiles = 512;
@@ -233,9 +236,14 @@ class Run {
 
     bool is_named(const Selected& file) const { return starts_[file.start].names(file.position); }
 
+    // Not indexed: the view knows nothing of it.
+    bool is_outside(const Selected& file) const { return selection_->outside && starts_[file.start].view != nullptr; }
+    const View& view_with(const Selected& file) const { return is_outside(file) ? *starts_[file.start].view : *view_; }
+    const Facts& facts_of(const Selected& file) const { return view_with(file).facts(file.position); }
+
     // True: a file without a match, counted as ripgrep counts it.
     bool is_left_out(const Selected& file) {
-        if (candidates_ == nullptr || candidates_->may_match(file.position)) return false;
+        if (candidates_ == nullptr || is_outside(file) || candidates_->may_match(file.position)) return false;
         const uint64_t bytes = Shortlist::bytes_left_out(spec_, *query_.matcher, *view_, *candidates_->locations(),
                                                          file.position, is_named(file));
         if (bytes == kUnsureBytes) return false;
@@ -246,7 +254,7 @@ class Run {
 
     // The places of the files to be searched, without asking of each file. False: each must be asked of.
     bool choose_at_once(Shortlist::Choice* choice) {
-        if (candidates_ == nullptr) return false;
+        if (candidates_ == nullptr || selection_->outside) return false;
         SelectionMemo& memo = selection_->memo;
         const auto& locations = candidates_->locations();
         const Shortlist::Rules rules = Shortlist::Rules::of(spec_, *query_.matcher);
@@ -268,15 +276,16 @@ class Run {
         const bool late_stop = spec_.has_max_count != 0 && spec_.after_context > 0;
         const auto add = [&](const Selected& file) {
             // The index knows most sizes; it saves a look at the content, which would be a cache miss or two for each.
-            uint64_t size = candidates_ != nullptr && !late_stop ? candidates_->plain_size_bytes(file.position)
+            const bool indexed = candidates_ != nullptr && !is_outside(file);
+            uint64_t size = indexed && !late_stop ? candidates_->plain_size_bytes(file.position)
                                                                  : Candidates::kUnknown;
             if (size == Candidates::kUnknown) {
-                const Facts& facts = view_->facts(file.position);
+                const Facts& facts = facts_of(file);
                 size = facts.content ? facts.content->data.size() : facts.size_bytes;
                 if (facts.content && may_mind_buffer(spec_, *query_.matcher, *facts.content, is_named(file)))
                     minding_.push_back(file);
             }
-            if (candidates_ != nullptr) size = candidates_->candidate_bytes(file.position, size);
+            if (indexed) size = candidates_->candidate_bytes(file.position, size);
             files_.push_back(file);
             total_bytes_ += size;
             bytes += size;
@@ -318,7 +327,9 @@ class Run {
             other = other || growing > 1 || minding.size() > 1 || !same;
         }
         if (!other) return;
-        const auto is_file = [&](const Start& start) { return view_->shape->kind[start.position] == Kind::kFile; };
+        const auto is_file = [&](const Start& start) {
+            return start.link != kNowhere || view_->shape->kind[start.position] == Kind::kFile;
+        };
         const bool in_order = query_.sorted || std::all_of(starts_.begin(), starts_.end(), is_file);
         if (spec_.single_threaded == 0 || !in_order) throw Declined{"buffers"};
         one_buffer_ = true;
@@ -396,7 +407,7 @@ class Run {
         }
     }
 
-    const Content* held(const Selected& file) const { return view_->facts(file.position).content.get(); }
+    const Content* held(const Selected& file) const { return facts_of(file).content.get(); }
 
     // A client that hung up while nothing is printed is noticed here.
     bool job_is_silent() {
@@ -416,17 +427,17 @@ class Run {
                   Totals& totals, bool* matched) {
         const Start& start = starts_[selected.start];
         const bool named = is_named(selected);
-        const Facts& facts = view_->facts(selected.position);
+        const Facts& facts = facts_of(selected);
         const ContentRef content = content_of(selected);
         if (content == nullptr) {
             fail("unreadable");
             return false;
         }
-        std::string path = printed_path(*view_->shape, start, selected.position);
+        std::string path = printed_path(*view_, start, selected.position);
         if (spec_.has_path_separator != 0 && spec_.mode != CS_MODE_JSON)
             std::replace(path.begin(), path.end(), '/', static_cast<char>(spec_.path_separator));
         out.next_file();
-        const bool narrowed = candidates_ != nullptr && !named && content == facts.content &&
+        const bool narrowed = candidates_ != nullptr && !named && !is_outside(selected) && content == facts.content &&
                               candidates_->ranges(selected.position, &ranges);
         const FileResult result = search_content(spec_, *query_.matcher, *content, path, named, scratch, out,
                                                  narrowed ? &ranges : nullptr, one_buffer_ ? &buffer_bytes_ : nullptr);
@@ -435,29 +446,25 @@ class Run {
             return false;
         }
         totals.add(spec_, result, out.end_file(result.separate));
-        if (result.matched && mentioned_ != nullptr) mentioned_->add(selected.position);
+        if (result.matched && mentioned_ != nullptr && !is_outside(selected)) mentioned_->add(selected.position);
         *matched = *matched || result.matched;
         return !result.stopped && !(result.matched && spec_.quiet != 0 && spec_.stats == 0);
     }
 
     // As much of a file as this search needs; null if it cannot be read.
     ContentRef content_of(const Selected& file) {
-        const ContentRef& held = view_->facts(file.position).content;
+        const ContentRef& held = facts_of(file).content;
         bool enough = held != nullptr && !needs_file(spec_, *query_.matcher, *held, is_named(file));
         // How ripgrep's buffer grows is known only of what ripgrep reads.
         if (enough && one_buffer_) enough = held->coding != Coding::kUtf16;
-        return enough ? held : read_now(file.position);
+        return enough ? held : read_now(view_with(file), file.position);
     }
 
     // A file that is not held whole is read as the real rg would read it: now.
-    ContentRef read_now(Position position) {
-        const Shape& shape = *view_->shape;
-        std::string path = shape.root;
-        if (path != "/") path += '/';
-        path += shape.path(position);
+    ContentRef read_now(const View& view, Position position) {
         std::vector<uint8_t> raw;
         struct stat st{};
-        if (read_file(AT_FDCWD, path.c_str(), false, &raw, &st) != 0) return nullptr;
+        if (read_file(AT_FDCWD, view.shape->absolute(position).c_str(), false, &raw, &st) != 0) return nullptr;
         static Store transient;  // keep_whole: entered into no store
         return transient.put(std::move(raw), true);
     }
@@ -513,7 +520,12 @@ SelectionRef settle(Tree& tree, const Query& query, const Asker& asker, ViewRef&
         std::vector<Position> missing;
         if (selection->unlisted.empty()) {
             if (query.matcher == nullptr || selection->memo.is_held(view->generation)) return selection;
+            const auto is_outside = [&](const Selected& file) {
+                const size_t named = starts.there.size();
+                return selection->outside && file.start >= named && selection->followed[file.start - named].view != nullptr;
+            };
             for (const Selected& file : selection->files) {
+                if (is_outside(file)) continue;
                 const Facts& facts = view->facts(file.position);
                 if (facts.error != 0) throw Declined{"unreadable"};
                 if (facts.content == nullptr) missing.push_back(file.position);
@@ -529,12 +541,25 @@ SelectionRef settle(Tree& tree, const Query& query, const Asker& asker, ViewRef&
     throw Declined{"too_much"};
 }
 
+// Reads the files that were found outside of the view.
+void load_outside(const Selection& selection, std::vector<Start>& starts) {
+    if (!selection.outside) return;
+    std::unordered_map<uint32_t, std::vector<Position>> found;
+    for (const Selected& file : selection.files)
+        if (starts[file.start].view != nullptr) found[file.start].push_back(file.position);
+    uint64_t budget_bytes = kOutsideBudgetBytes;
+    for (const auto& [start, files] : found) {
+        starts[start].view = with_texts(*starts[start].view, files, &budget_bytes);
+        if (starts[start].view == nullptr) throw Declined{"follow_outside"};
+    }
+}
+
 // ripgrep's walk passes over the file that its own output goes to; one that was named is searched all the same.
 SelectionRef without_stdout(const SelectionRef& selection, const View& view, const std::vector<Start>& starts,
                             const cs_wire_fd& out) {
     if (out.kind != CS_FD_FILE) return selection;
     const auto is_stdout = [&](const Selected& file) {
-        const Facts& facts = view.facts(file.position);
+        const Facts& facts = view_of(starts[file.start], view).facts(file.position);
         return facts.ino == out.ino && facts.dev == out.dev && !starts[file.start].names(file.position);
     };
     if (std::none_of(selection->files.begin(), selection->files.end(), is_stdout)) return selection;
@@ -588,7 +613,7 @@ void list_files(const Query& query, const View& view, const std::vector<Start>& 
     ReplyOutput output(reply);
     Writer out(output);
     std::vector<PrintedPaths> paths;
-    for (const Start& start : starts) paths.emplace_back(*view.shape, start);
+    for (const Start& start : starts) paths.emplace_back(view, start);
     std::string separated;
     for (const Selected& file : selection.files) {
         std::string_view path = paths[file.start].of(file.position);
@@ -616,7 +641,7 @@ void serve(Tree& tree, const GramIndex* index, const Query& query, const Asker& 
     SearchSpec spec = query.spec;
     bool all_files = !query.paths.empty() && located.missing.empty();
     for (const Start& start : starts) all_files = all_files && view->shape->kind[start.position] == Kind::kFile;
-    if (query.one_file_system && has_mounts(*view)) throw Declined{"one_file_system"};
+    if (query.one_file_system && (selection->outside || has_mounts(*view))) throw Declined{"one_file_system"};
     if (query.with_filename_auto) spec.with_filename = starts.size() == 1 && all_files ? 0 : 1;
     if (query.mmap_auto && all_files && starts.size() <= 10) spec.mmap = 1;
     if (query.paths.size() == 1 && (all_files || starts.empty())) spec.single_threaded = 1;
@@ -630,7 +655,10 @@ void serve(Tree& tree, const GramIndex* index, const Query& query, const Asker& 
         const bool by_name = spec.single_threaded == 0 || (query.sorted && query.sort == Sort::kPath && !query.reverse);
         complaints = in_words(spec, located.missing, in_order_of_walk(*selection, *view, starts, by_name), starts);
     }
-    if (query.matcher != nullptr) selection = without_stdout(selection, *view, starts, asker.facts.fd[1]);
+    if (query.matcher != nullptr) {
+        selection = without_stdout(selection, *view, starts, asker.facts.fd[1]);
+        load_outside(*selection, starts);
+    }
     selection = in_order(selection, *view, starts, query.sort, query.reverse);
     if (query.matcher == nullptr) {
         reply.err(complaints.data(), complaints.size());

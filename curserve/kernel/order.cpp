@@ -17,7 +17,7 @@ namespace {
 class WalkOrder {
   public:
     using Key = std::vector<uint32_t>;  // the places of a path's components in their folders' listings
-    WalkOrder(const Shape& shape, const std::vector<Start>& starts) : shape_(shape), starts_(starts) {}
+    WalkOrder(const View& view, const std::vector<Start>& starts) : view_(view), starts_(starts) {}
     // Of what was found from starts[start]. False: not known.
     bool key(Position position, uint32_t start, Key* out);
     // The path argument that this was found from in the end.
@@ -28,11 +28,11 @@ class WalkOrder {
 
   private:
     using Listed = std::unordered_map<std::string, uint32_t>;  // a folder's names, numbered as they come; empty: unknown
-    const Listed& listed(Position folder);
+    const Listed& listed(const Shape& shape, Position folder);
 
-    const Shape& shape_;
+    const View& view_;
     const std::vector<Start>& starts_;
-    std::unordered_map<Position, Listed> folders_;
+    std::unordered_map<const Shape*, std::unordered_map<Position, Listed>> folders_;
 };
 
 bool WalkOrder::key(Position position, uint32_t start, Key* out) {
@@ -40,9 +40,10 @@ bool WalkOrder::key(Position position, uint32_t start, Key* out) {
     for (Position p = position;;) {
         const Start& from = starts_[start];
         const bool followed = from.link != kNowhere;
-        for (const Position top = followed ? from.position : 0; p != top; p = shape_.parent[p]) {
-            const Listed& folder = listed(shape_.parent[p]);
-            const auto found = folder.find(std::string(shape_.name(p)));
+        const Shape& shape = *view_of(from, view_).shape;
+        for (const Position top = followed ? from.position : 0; p != top; p = shape.parent[p]) {
+            const Listed& folder = listed(shape, shape.parent[p]);
+            const auto found = folder.find(std::string(shape.name(p)));
             if (found == folder.end()) return false;
             out->push_back(found->second);
         }
@@ -54,14 +55,12 @@ bool WalkOrder::key(Position position, uint32_t start, Key* out) {
     return true;
 }
 
-const WalkOrder::Listed& WalkOrder::listed(Position folder) {
-    const auto known = folders_.find(folder);
-    if (known != folders_.end()) return known->second;
-    Listed& names = folders_[folder];
-    std::string path = shape_.root;
-    if (path != "/") path += '/';
-    path += shape_.path(folder);
-    if (DIR* const dir = ::opendir(path.c_str())) {
+const WalkOrder::Listed& WalkOrder::listed(const Shape& shape, Position folder) {
+    auto& folders = folders_[&shape];
+    const auto known = folders.find(folder);
+    if (known != folders.end()) return known->second;
+    Listed& names = folders[folder];
+    if (DIR* const dir = ::opendir(shape.absolute(folder).c_str())) {
         while (const dirent* entry = ::readdir(dir)) names.emplace(entry->d_name, static_cast<uint32_t>(names.size()));
         ::closedir(dir);
     }
@@ -94,11 +93,11 @@ bool path_less(std::string_view a, std::string_view b) {
 
 // By time; what has the same time, as ripgrep's walk meets it.
 void sort_by_modified(std::vector<Selected>& files, const View& view, const std::vector<Start>& starts, bool reverse) {
-    const auto mtime = [&view](const Selected& file) { return view.facts(file.position).mtime_ns; };
+    const auto mtime = [&](const Selected& file) { return view_of(starts[file.start], view).facts(file.position).mtime_ns; };
     std::stable_sort(files.begin(), files.end(), [&](const Selected& a, const Selected& b) {
         return reverse ? mtime(a) > mtime(b) : mtime(a) < mtime(b);
     });
-    WalkOrder order(*view.shape, starts);
+    WalkOrder order(view, starts);
     for (auto first = files.begin(); first != files.end();) {
         const auto last = std::find_if(first, files.end(), [&](const Selected& file) { return mtime(file) != mtime(*first); });
         if (last - first > 1) {
@@ -131,7 +130,7 @@ SelectionRef in_order(const SelectionRef& selection, const View& view, const std
         std::reverse(files.begin(), files.end());
     } else {  // only this order is one of all files, wherever they were found
         std::vector<std::pair<std::string, Selected>> named;
-        for (const Selected& file : files) named.emplace_back(printed_path(*view.shape, starts[file.start], file.position), file);
+        for (const Selected& file : files) named.emplace_back(printed_path(view, starts[file.start], file.position), file);
         std::stable_sort(named.begin(), named.end(), [](const auto& a, const auto& b) { return path_less(b.first, a.first); });
         std::transform(named.begin(), named.end(), files.begin(), [](const auto& one) { return one.second; });
     }
@@ -142,7 +141,7 @@ std::vector<Complaint> in_order_of_walk(const Selection& selection, const View& 
                                         bool by_name) {
     std::vector<Complaint> complaints = selection.complaints;
     if (by_name || complaints.size() < 2) return complaints;
-    WalkOrder order(*view.shape, starts);
+    WalkOrder order(view, starts);
     std::vector<std::pair<WalkOrder::Key, Complaint>> keyed;
     for (Complaint& complaint : complaints) {
         keyed.emplace_back(WalkOrder::Key(), std::move(complaint));

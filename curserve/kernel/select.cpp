@@ -12,6 +12,7 @@
 #include <mutex>
 
 #include "glob.h"
+#include "outside.h"
 #include "rule_stack.h"
 #include "symlink.h"
 
@@ -138,11 +139,6 @@ std::string walked_prefix(const Start& start) {
 // Bytes under the start's own name in the paths of a Shape.
 size_t prefix_length(const Shape& shape, Position start) { return start == 0 ? 0 : shape.path(start).size() + 1; }
 
-std::string on_disk(const Shape& shape, Position p) {
-    std::string path = shape.root == "/" ? shape.root : shape.root + "/";
-    return path += shape.path(p);
-}
-
 class Walk {
   public:
     // starts: how many there are.
@@ -178,7 +174,7 @@ class Walk {
         const std::string typed = start.typed + "/";
         if (typed.compare(0, 4, "././") == 0 || start.typed.compare(0, 3, ".//") == 0)
             return unsure("dotted_argument");
-        if (filter_.max_depth != 0 && !listed(top)) return;
+        if (filter_.max_depth != 0 && !listed(view_, top)) return;
         RuleStack stack(filter_.switches, filter_.fold_case);
         stack.know(&relative_);
         stack_ = &stack;
@@ -188,16 +184,16 @@ class Walk {
         for (Position p = top; p != 0; p = shape_.parent[p]) lineage.push_back(shape_.parent[p]);
         const size_t root_length = shape_.root == "/" ? 1 : shape_.root.size() + 1;
         std::for_each(lineage.rbegin(), lineage.rend(), [&](Position p) {
-            enter(p, root_length + prefix_length(shape_, p), true);
+            enter(shape_, p, root_length + prefix_length(shape_, p), true);
         });
         walked_ = walked_prefix(start);
-        absolute_ = on_disk(shape_, top);
-        if (top != 0) absolute_ += '/';
+        absolute_ = shape_.absolute(top);
+        if (absolute_ != "/") absolute_ += '/';
         const IgnoreSwitches& on = filter_.switches;
         if (relative_.empty())  // what those say is found out for each request
             verdicts_ = shape_.selections->verdicts(
                 {top, on.dot, on.vcs, on.exclude, on.parent, on.require_git, filter_.fold_case}, shape_.size());
-        walk(Way{top, number, prefix_length(shape_, top), walked_.size(), absolute_.size(), 0, &start, nullptr, kNowhere});
+        walk(Way{&view_, top, number, prefix_length(shape_, top), walked_.size(), absolute_.size(), 0, &start, nullptr, kNowhere});
         if (stack.faulty_above() || (stack.faulty() && filter_.ignore_messages)) unsure("ignore_file_error");
         if (stack.unknown()) unsure("git_file");
         if (stack.too_large()) unsure("ignore_file_size");
@@ -212,6 +208,7 @@ class Walk {
     // A directory that is walked from the top: a start, or what a link led to. Its paths, as walked and absolute ones, are
     // those by which the walk came there.
     struct Way {
+        const View* view;        // where the positions are
         Position top;
         uint32_t number;         // as in Selected
         size_t skip;             // what the top's own path takes of the paths below it
@@ -230,33 +227,37 @@ class Walk {
         if (!out_->why_uncertain) out_->why_uncertain = why;
     }
 
-    bool enter(Position p, size_t base, bool above) {
-        const auto found = shape_.rules.find(p);
-        if (found == shape_.rules.end() || !found->second) return false;
+    bool enter(const Shape& shape, Position p, size_t base, bool above) {
+        const auto found = shape.rules.find(p);
+        if (found == shape.rules.end() || !found->second) return false;
         stack_->enter(*found->second, base, above);
         return true;
     }
     bool enter(const Way& way, Position p) {
-        return enter(p, way.absolute + (p == way.top ? 0 : shape_.path(p).size() - way.skip + 1), false);
+        const Shape& shape = *way.view->shape;
+        return enter(shape, p, way.absolute + (p == way.top ? 0 : shape.path(p).size() - way.skip + 1), false);
     }
 
-    bool listed(Position p) {
-        if (shape_.listing[p] == Listing::kListed) return true;
-        if (shape_.listing[p] == Listing::kUnlisted) out_->unlisted.push_back(p);
+    bool listed(const View& view, Position p) {
+        const Listing listing = view.shape->listing[p];
+        if (listing == Listing::kListed) return true;
+        if (listing == Listing::kUnlisted && &view != &view_) unsure("follow_outside");
+        else if (listing == Listing::kUnlisted) out_->unlisted.push_back(p);
         else unsure("unreadable_directory");
         return false;
     }
 
     void walk(const Way& way) {
+        const Shape& shape = *way.view->shape;
         const Position top = way.top;
-        std::vector<Open> open{{shape_.end[top], enter(way, top)}};
-        const Position end = filter_.max_depth == 0 ? top + 1 : shape_.end[top];
+        std::vector<Open> open{{shape.end[top], enter(way, top)}};
+        const Position end = filter_.max_depth == 0 ? top + 1 : shape.end[top];
         for (Position p = top + 1; p < end;) {
             while (p >= open.back().end) {
                 if (open.back().entered) stack_->leave();
                 open.pop_back();
             }
-            const Kind kind = shape_.kind[p];
+            const Kind kind = shape.kind[p];
             if (kind != Kind::kFile && kind != Kind::kDirectory) {
                 // A link may be followed, but is not searched itself; the rest (pipes, sockets, devices) is not either.
                 if (kind == Kind::kSymlink && filter_.follow) follow(way, p, way.depth + static_cast<int64_t>(open.size()));
@@ -266,26 +267,26 @@ class Walk {
             const bool is_dir = kind == Kind::kDirectory;
             if (needs_walked_) {
                 walked_.resize(way.walked);
-                walked_ += shape_.path(p).substr(way.skip);
+                walked_ += shape.path(p).substr(way.skip);
             }
             if (is_skipped(way, p, is_dir)) {
-                p = shape_.end[p];
+                p = shape.end[p];
                 continue;
             }
             if (!is_dir) {
-                if (!is_too_large(p)) out_->files.push_back({p, way.number});
+                if (!is_too_large(*way.view, p)) out_->files.push_back({p, way.number});
                 ++p;
                 continue;
             }
             // open holds the directories from the top down to p's parent.
             const bool too_deep = is_too_deep(way.depth + static_cast<int64_t>(open.size()));
-            if (too_deep || !listed(p)) {
+            if (too_deep || !listed(*way.view, p)) {
                 // One thread of ripgrep reads the ignore files there all the same, and complains about them.
                 if (too_deep && enter(way, p)) stack_->leave();
-                p = shape_.end[p];
+                p = shape.end[p];
                 continue;
             }
-            open.push_back({shape_.end[p], enter(way, p)});
+            open.push_back({shape.end[p], enter(way, p)});
             ++p;
         }
         for (; !open.empty(); open.pop_back())
@@ -293,8 +294,8 @@ class Walk {
     }
 
     bool is_too_deep(int64_t depth) const { return filter_.max_depth >= 0 && depth >= filter_.max_depth; }
-    bool is_too_large(Position p) const {
-        return filter_.max_filesize >= 0 && view_.facts(p).size_bytes > static_cast<uint64_t>(filter_.max_filesize);
+    bool is_too_large(const View& view, Position p) const {
+        return filter_.max_filesize >= 0 && view.facts(p).size_bytes > static_cast<uint64_t>(filter_.max_filesize);
     }
 
     void follow(const Way& way, Position p, int64_t depth) {
@@ -306,12 +307,12 @@ class Walk {
 
     // A link at p, at this depth. As in ripgrep, where it does not lead anywhere, or back, is told before rules are asked.
     void lead(const Way& way, Position p, int64_t depth) {
-        const std::string_view below = shape_.path(p).substr(way.skip);
+        const std::string_view below = way.view->shape->path(p).substr(way.skip);
         walked_.resize(way.walked);
         walked_ += below;
         cost_ += kLinkCost;
         if (walked_.size() > kLongestWay || cost_ > kMostFollowed) return unsure("follow_too_far");
-        const std::string path = on_disk(shape_, p);
+        const std::string path = way.view->shape->absolute(p);
         const Symlink link(path);
         if (!link.known()) return unsure("follow_unknown");
         if (link.error() != 0) {
@@ -330,28 +331,34 @@ class Walk {
         }
         if ((!is_dir && link.kind() != Kind::kFile) || is_skipped(way, p, is_dir)) return note(p, link, kNowhere);
         Position unlisted;
-        const Position target = link.place(view_, &unlisted);
+        Position target = link.place(view_, &unlisted);
         if (unlisted != kNowhere) return out_->unlisted.push_back(unlisted);
         note(p, link, target);
-        if (target == kNowhere) return unsure("follow_outside");
+        ViewRef outside;  // null: in the view
+        if (target == kNowhere) {
+            outside = outside_.view(link, &target);
+            if (outside == nullptr) return unsure("follow_outside");
+            out_->outside = true;
+        }
+        const View& there = outside != nullptr ? *outside : view_;
         const auto number = static_cast<uint32_t>(starts_ + out_->followed.size());
         if (!is_dir) {
-            if (is_too_large(target)) return;
-            out_->followed.push_back(followed(target, way, p));
+            if (is_too_large(there, target)) return;
+            out_->followed.push_back(followed(outside, target, way, p));
             return out_->files.push_back({target, number});
         }
         absolute_.resize(way.absolute);
         absolute_ += below;
         absolute_ += '/';
-        const Way inner{target, number, prefix_length(shape_, target), walked_.size() + 1, absolute_.size(), depth, nullptr,
-                        &way, p};
+        const Way inner{&there, target, number, prefix_length(*there.shape, target), walked_.size() + 1, absolute_.size(),
+                        depth, nullptr, &way, p};
         if (is_too_deep(depth)) {
             if (enter(inner, target)) stack_->leave();
             return;
         }
-        if (!listed(target)) return;
-        cost_ += shape_.end[target] - target;
-        out_->followed.push_back(followed(target, way, p));
+        if (!listed(there, target)) return;
+        cost_ += there.shape->end[target] - target;
+        out_->followed.push_back(followed(outside, target, way, p));
         walked_ += '/';
         walk(inner);
     }
@@ -361,10 +368,11 @@ class Walk {
     }
 
     // The link at hand as one more start.
-    Start followed(Position target, const Way& way, Position p) const {
+    Start followed(const ViewRef& outside, Position target, const Way& way, Position p) const {
         const Way* first = &way;
         while (first->start == nullptr) first = first->outer;
         Start start;
+        start.view = outside;
         start.position = target;
         start.typed = first->start->implicit ? walked_.substr(2) : walked_;
         start.link = p;
@@ -376,11 +384,11 @@ class Walk {
     Position open_ancestor(const Way& way, Position p, const Symlink& link, std::string* walked) const {
         for (const Way* at = &way; at != nullptr; p = at->link, at = at->outer) {
             for (Position above = p; above != at->top;) {
-                above = shape_.parent[above];
-                if (!link.is(view_.facts(above))) continue;
+                above = at->view->shape->parent[above];
+                if (!link.is(at->view->facts(above))) continue;
                 if (above != at->top) {
                     *walked = walked_.substr(0, at->walked);
-                    *walked += shape_.path(above).substr(at->skip);
+                    *walked += at->view->shape->path(above).substr(at->skip);
                 } else if (at->start == nullptr) {
                     *walked = walked_.substr(0, at->walked - 1);
                 } else {
@@ -399,7 +407,7 @@ class Walk {
             const Verdict v = filter_.overrides->matched(from_base, is_dir);
             if (v != Verdict::kNone) return v == Verdict::kIgnore;
         }
-        const std::string_view path = shape_.path(p), name = shape_.name(p);
+        const std::string_view path = way.view->shape->path(p), name = way.view->shape->name(p);
         Verdict v = rules_verdict(way, p, path, name, is_dir, from_base);
         if (v == Verdict::kIgnore) return true;
         if (filter_.types) {
@@ -441,12 +449,13 @@ class Walk {
     std::shared_ptr<RuleVerdicts> verdicts_;  // null: not kept
     std::string absolute_, walked_;  // of the entry at hand, by the way the walk came
     uint64_t cost_ = 0;              // of following links
+    Outside outside_;
 };
 
 // Whether the links that a Selection went through lead where they led.
 bool holds(const Selection& selection, const View& view) {
     return std::all_of(selection.links.begin(), selection.links.end(), [&](const Followed& was) {
-        const std::string path = on_disk(*view.shape, was.link);
+        const std::string path = view.shape->absolute(was.link);
         const Symlink now(path);
         if (!now.known() || now.error() != was.error) return false;
         if (now.error() != 0) return true;
@@ -478,13 +487,13 @@ SelectionRef select(const ViewRef& view, const Filter& filter, const std::vector
     made->files.shrink_to_fit();
     std::sort(made->unlisted.begin(), made->unlisted.end());
     made->unlisted.erase(std::unique(made->unlisted.begin(), made->unlisted.end()), made->unlisted.end());
-    if (!made->uncertain || !filter.follow) cache.keep(std::move(key), made);  // links may lead elsewhere the next time
+    if (!filter.follow || (!made->uncertain && !made->outside)) cache.keep(std::move(key), made);  // links may lead elsewhere the next time
     return made;
 }
 
-PrintedPaths::PrintedPaths(const Shape& shape, const Start& start)
-    : shape_(&shape), start_(&start), path_(start.implicit ? std::string() : walked_prefix(start)),
-      before_(path_.size()), skip_(prefix_length(shape, start.position)) {}
+PrintedPaths::PrintedPaths(const View& view, const Start& start)
+    : shape_(view_of(start, view).shape.get()), start_(&start), path_(start.implicit ? std::string() : walked_prefix(start)),
+      before_(path_.size()), skip_(prefix_length(*shape_, start.position)) {}
 
 std::string_view PrintedPaths::of(Position file) {
     if (file == start_->position) return start_->typed;
@@ -493,8 +502,8 @@ std::string_view PrintedPaths::of(Position file) {
     return path_;
 }
 
-std::string printed_path(const Shape& shape, const Start& start, Position file) {
-    return std::string(PrintedPaths(shape, start).of(file));
+std::string printed_path(const View& view, const Start& start, Position file) {
+    return std::string(PrintedPaths(view, start).of(file));
 }
 
 }  // namespace curserve

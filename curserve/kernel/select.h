@@ -3,7 +3,7 @@
 // In: a View, a Filter (ignore switches, overrides, types, depth, size), starting points. Out: positions of files in
 // the order of `rg --sort path`, and what must be listed first; or `uncertain`, where ripgrep would have complained.
 // Decides as ripgrep 15.2.0's walk would, but reads no file system (GlobalRules and relative_git.h apart, which are
-// asked once per call, and symlink.h, which with --follow is asked of each link met).
+// asked once per call; with --follow symlink.h, which is asked of each link met, and outside.h).
 #ifndef CURSERVE_SELECT_H
 #define CURSERVE_SELECT_H
 #include <array>
@@ -62,13 +62,14 @@ struct Start {
     bool implicit = false;
     Position link = kNowhere;  // the link that was followed, and the start that it was met in
     uint32_t met_in = 0;
+    ViewRef view;              // where that position is, if not in the View that is searched (outside.h)
 
     // The file was named on the command line, rather than found.
     bool names(Position file) const { return file == position && link == kNowhere; }
 };
 
 struct Selected {
-    Position position;
+    Position position;      // in the start's view
     uint32_t start;         // index into the starts, and on into Selection::followed
 };
 
@@ -133,6 +134,7 @@ struct Selection {
     std::vector<Start> followed;       // what links led to
     std::vector<Followed> links;       // all that were met: while they lead where they led, this Selection is true
     std::vector<Complaint> complaints; // in the order of the walk
+    bool outside = false;              // some links led out of the view
     bool uncertain = false;            // something here cannot be decided exactly: decline
     const char* why_uncertain = nullptr;
     mutable SelectionMemo memo;
@@ -146,10 +148,14 @@ SelectionRef select(const ViewRef& view, const Filter& filter, const std::vector
 // Forgets what was chosen in this shape; it is chosen anew when it is asked for.
 void forget_selections(const Shape& shape);
 
+inline const View& view_of(const Start& start, const View& searched) {
+    return start.view != nullptr ? *start.view : searched;
+}
+
 // The paths ripgrep prints for the files found from one start (separators not yet replaced by --path-separator).
 class PrintedPaths {
   public:
-    PrintedPaths(const Shape& shape, const Start& start);
+    PrintedPaths(const View& searched, const Start& start);
     std::string_view of(Position file);  // good until the next call
 
   private:
@@ -158,7 +164,7 @@ class PrintedPaths {
     std::string path_;   // begins with what stands before the path below the start
     size_t before_, skip_;
 };
-std::string printed_path(const Shape& shape, const Start& start, Position file);
+std::string printed_path(const View& searched, const Start& start, Position file);
 
 }  // namespace curserve
 #endif

@@ -33,14 +33,20 @@ bool Symlink::may_be_listed(const std::string& path) const {
     return ::faccessat(AT_FDCWD, path.c_str(), R_OK, AT_EACCESS) == 0;
 }
 
-Position Symlink::place(const View& view, Position* unlisted) const {
-    *unlisted = kNowhere;
+std::string Symlink::path() const {
     char self[sizeof "/proc/self/fd/" + 10], path[PATH_MAX];
     std::snprintf(self, sizeof self, "/proc/self/fd/%d", there_.get());
     const ssize_t size = ::readlink(self, path, sizeof path);
-    if (size <= 0 || static_cast<size_t>(size) == sizeof path) return kNowhere;
+    if (size <= 0 || static_cast<size_t>(size) == sizeof path) return std::string();
+    return std::string(path, static_cast<size_t>(size));
+}
+
+Position Symlink::place(const View& view, Position* unlisted) const {
+    *unlisted = kNowhere;
     const Shape& shape = *view.shape;
-    std::string_view below(path, static_cast<size_t>(size));
+    const std::string path = this->path();
+    if (path.empty()) return kNowhere;
+    std::string_view below(path);
     if (shape.root != "/") {
         if (below.substr(0, shape.root.size()) != shape.root) return kNowhere;
         below.remove_prefix(shape.root.size());

@@ -24,7 +24,9 @@ class Symlink {
     Kind kind() const { return kind_of(stat_.st_mode); }
     uint64_t dev() const { return static_cast<uint64_t>(stat_.st_dev); }
     uint64_t ino() const { return static_cast<uint64_t>(stat_.st_ino); }
-    uint64_t size_bytes() const { return static_cast<uint64_t>(stat_.st_size); }
+    const struct stat& stat() const { return stat_; }
+    int descriptor() const { return there_.get(); }  // O_PATH, of what it leads to
+    std::string path() const;                        // of that, absolute and resolved; empty: not known
     bool may_be_listed(const std::string& path) const;  // a directory; path: as before
     bool is(const Facts& facts) const { return facts.dev == dev() && facts.ino == ino(); }
 

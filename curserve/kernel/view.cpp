@@ -68,6 +68,12 @@ void Shape::take(Laid laid, bool alike) {
     slot = kept(std::move(laid.slot), alike);
 }
 
+std::string Shape::absolute(Position p) const {
+    std::string absolute = root;
+    if (p != 0 && root != "/") absolute += '/';
+    return absolute += path(p);
+}
+
 Position Shape::find(std::string_view wanted) const {
     Position low = 0, high = size();
     while (low < high) {

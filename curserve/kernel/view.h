@@ -56,6 +56,7 @@ class Shape {
         return std::string_view(names.data() + path_start[p], path_start[p + 1] - path_start[p]);
     }
     std::string_view name(Position p) const { return path(p).substr(name_start[p]); }
+    std::string absolute(Position p) const;
     // Finds the entry of a root-relative path ("" is the root) or kNowhere; no "." or ".." components, no double slash.
     Position find(std::string_view path) const;
 

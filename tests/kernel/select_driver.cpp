@@ -4,8 +4,8 @@
 // printed paths, each NUL-terminated, or "\x02reason", then an empty one. Reads the tree anew for every `root`; watches
 // nothing.
 // Build: g++ -std=c++17 -g -fsanitize=address,undefined -I curserve/kernel tests/kernel/select_driver.cpp
-//        curserve/kernel/{glob,glob_parse,glob_set,ignore,rule_stack,global_rules,relative_git,select,symlink,view,walk,
-//        content,decode,json,literal,mapped_file}.cpp -o select_driver
+//        curserve/kernel/{glob,glob_parse,glob_set,ignore,rule_stack,global_rules,outside,relative_git,select,symlink,view,
+//        walk,content,decode,json,literal,mapped_file}.cpp -o select_driver
 #include <dirent.h>
 #include <sys/stat.h>
 
@@ -245,7 +245,7 @@ int main() {
         if (selection->uncertain) say(std::string("\x02") + selection->why_uncertain);
         else
             for (const Selected& file : selection->files)
-                say(printed_path(*view->shape, starts[file.start], file.position));
+                say(printed_path(*view, starts[file.start], file.position));
         say("");
         std::cout.flush();
     }
