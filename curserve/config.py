@@ -60,7 +60,8 @@ class Limits:
 
     session_*, workspace_*, user_*: requests under way at once (concurrency) and per second (per_s) of one agent's
     session, of one workspace, of one user; 0: no limit. What exceeds one waits for wait_s at most, `waiting` of a
-    session at most, and is declined then; so are heavy searches that wait for their turn."""
+    session at most, and is declined then; so are heavy searches that wait for their turn. deadline_s: what one request may
+    take in all; what exceeds it is declined, or broken off in the middle of its answer."""
 
     threads: int = 0
     memory_bytes: int = field(default_factory=lambda: parse_size("50%"))
@@ -74,6 +75,7 @@ class Limits:
     user_per_s: float = 0.0
     waiting: int = 64
     wait_s: float = 2.0
+    deadline_s: float = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +320,7 @@ _KEYS: dict[tuple[str, str], tuple[str, Callable[[Any], Any]]] = {
     },
     ("limits", "waiting"): ("waiting", _count),
     ("limits", "wait_s"): ("wait_s", _number(0, 3600, "seconds from 0 to 3600")),
+    ("limits", "deadline_s"): ("deadline_s", _number(0.001, 86400, "seconds from 0.001 to 86400")),
     ("snapshot", "enabled"): ("enabled", _bool),
     ("snapshot", "size"): ("size_bytes", _disk_size),
     ("snapshot", "dir"): ("dir", _folder),

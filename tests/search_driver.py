@@ -19,7 +19,7 @@ from curserve.kernel_door import lib
 from curserve.regex import RegexOptions, translate
 
 ROOT = Path(__file__).resolve().parent.parent
-_SOURCES = ("searcher", "printer", "json", "summary", "decode", "matcher", "literal", "re2_engine", "vm", "dfa",
+_SOURCES = ("searcher", "printer", "json", "summary", "decode", "matcher", "literal", "re2_engine", "vm", "dfa", "pace",
             "class_finder")  # fmt: skip
 _STYLES = {  # the bytes of cs_style: fg, bg (kind r g b each), bold, intense, underline, italic
     "path_style": bytes([1, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),

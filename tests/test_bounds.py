@@ -305,3 +305,90 @@ def test_nobody_is_left_in_the_queue_by_a_stop(own_box: Box, large: Path) -> Non
         out, _ = search.communicate(timeout=120)
         assert sorted(out.splitlines()) == sorted(expected.stdout.splitlines())
     assert not os.path.exists(own_box.socket)
+
+
+# ---- deadlines, and clients that go away while nothing is printed
+
+_SLOW = r"a(?:[a-z]*\b!)?"
+"""Each match looks at what is left of its line: on one line of 4.5 MB hours of work, without a byte of output."""
+
+
+@pytest.fixture
+def long_line(tmp_path: Path) -> Path:
+    """Files of one line each, a heavy search's worth: of ASCII, and of what must be simulated."""
+    root = tmp_path / "long"
+    root.mkdir()
+    (root / "ascii.txt").write_text("a" * 4_500_000)
+    (root / "other.txt").write_text("a\u00e9" * 1_500_000)
+    return root
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--count-matches", _SLOW, "ascii.txt"],
+        ["--count-matches", _SLOW, "other.txt"],
+        ["--count-matches", "--no-mmap", _SLOW],
+        ["--count-matches", "-U", rf"{_SLOW}|\n\n", "ascii.txt"],
+        ["-o", _SLOW],
+        ["--json", _SLOW, "ascii.txt"],
+        ["--passthru", "-r", "$0$0", _SLOW, "ascii.txt"],
+    ],
+)  # fmt: skip
+def test_a_search_inside_of_one_file_is_given_up_with_its_client(own_box: Box, long_line: Path, argv: list[str]) -> None:
+    own_box.attach(long_line)
+    env = own_box.env | {"CURSERVE_TIMEOUT_MS": "0"}
+    command = [str(paths.shim_dir() / "rg"), "--no-config", *argv]
+    client = subprocess.Popen(command, cwd=long_line, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    try:
+        wait_for(lambda: _queue(own_box)["heavy"] == 1, "a search under way")
+        assert client.poll() is None
+    finally:
+        client.kill()
+        client.communicate()
+    wait_for(lambda: _queue(own_box)["heavy"] == 0, "the search given up", timeout_s=60)
+    assert own_box.control("status")["requests"]["clients_gone"] == 1
+
+
+def test_what_takes_longer_than_the_deadline_is_declined(tmp_path: Path, large: Path) -> None:
+    """Before its first byte; the real rg answers."""
+    (tmp_path / "box").mkdir()
+    with Box(tmp_path / "box", "[limits]\ndeadline_s = 0.001\n") as box:
+        box.attach(large)
+        answer = compare(box, _HEAVY_WORDS, large, {"CURSERVE_TIMEOUT_MS": "0"})
+        assert (answer.served, answer.reason) == (False, "deadline")
+
+
+def _allow_no_time(box: Box) -> None:
+    """From now on nothing may take longer than a millisecond."""
+    (box.home / ".config" / "curserve" / "config.toml").write_text("[limits]\ndeadline_s = 0.001\n")
+
+
+def test_an_answer_that_has_begun_is_broken_off_at_the_deadline(own_box: Box, long_line: Path) -> None:
+    (long_line / "a.txt").write_text("a b\n" * 300_000)
+    own_box.attach(long_line)
+    client = subprocess.Popen(
+        [str(paths.shim_dir() / "rg"), "--no-config", "-oI", _SLOW], cwd=long_line, stdin=subprocess.DEVNULL,
+        env=own_box.env | {"CURSERVE_TIMEOUT_MS": "0"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert client.stdout is not None
+    begun = client.stdout.read(100_000)
+    _allow_no_time(own_box)
+    rest, err = client.communicate(timeout=60)
+    assert client.returncode == 2
+    assert err == b"rg: curserve: the search took longer than [limits] deadline_s allows\n"
+    assert (b"a\n" * 300_000).startswith(begun + rest)
+    wait_for(lambda: _queue(own_box)["heavy"] == 0, "its place given back")
+
+
+def test_a_client_that_never_reads_is_given_up_at_the_deadline(own_box: Box, large: Path) -> None:
+    own_box.attach(large)
+    client = subprocess.Popen(
+        [str(paths.shim_dir() / "rg"), "--no-config", "-n", "words"], cwd=large, stdin=subprocess.DEVNULL,
+        env=own_box.env | {"CURSERVE_TIMEOUT_MS": "0"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    wait_for(lambda: _queue(own_box)["stalled"] == 1, "a stalled client", timeout_s=60)
+    _allow_no_time(own_box)
+    wait_for(lambda: _queue(own_box)["heavy"] == 0, "its place given back")
+    _, err = client.communicate(timeout=60)
+    assert (client.returncode, err) == (2, b"rg: curserve: the daemon's answer broke off in the middle\n")

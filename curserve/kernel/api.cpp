@@ -499,6 +499,7 @@ void cs_desk_limit(cs_desk* desk, const cs_limits* limits) {
     }
     made.waiting = limits->waiting;
     made.wait_ms = limits->wait_ms;
+    made.deadline_ns = limits->deadline_ms * 1'000'000u;
     desk->desk->queue().set_limits(made);
 }
 

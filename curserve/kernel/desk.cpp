@@ -179,7 +179,7 @@ Outcome Desk::answer_in(Slot& slot, std::shared_ptr<Site> site, std::shared_ptr<
         site->requests.fetch_add(1, std::memory_order_relaxed);
         Asker asker;
         asker.fd = peer.fd;
-        asker.received_ns = peer.received_ns;
+        asker.deadline = queue_.deadline(peer.received_ns);
         std::memcpy(&asker.facts, peer.payload, sizeof asker.facts);
         if (census_.is_open(peer.received_ns)) asker.mentioned = &mentioned;
         asker.cwd = reinterpret_cast<const char*>(peer.payload + sizeof asker.facts);

@@ -41,6 +41,7 @@ constexpr int kStrikesMax = 3;
 
 constexpr size_t kFirstWindow = 1024;   // walked alone: where hits are dense, work on later lines would be lost
 constexpr size_t kWindowMax = 32768;    // per walker
+constexpr size_t kStrideBytes = 1u << 16;  // of one line, between two looks at the pace
 
 std::atomic<uint64_t> next_id{1};
 
@@ -486,7 +487,7 @@ Dfa::Result Dfa::finish(const uint8_t* text, size_t size, size_t limit, uint32_t
     return {Outcome::kNone, limit};
 }
 
-Dfa::Result Dfa::walk(const uint8_t* text, size_t size, size_t at, size_t limit, Cache& cache) const {
+Dfa::Result Dfa::walk(const uint8_t* text, size_t size, size_t at, size_t limit, Cache& cache, Pace& pace) const {
     prepare(cache);
     if (cache.strikes >= kStrikesMax) return {Outcome::kGaveUp, at};
     uint32_t state = start_state(cache, context_of(text, at));
@@ -495,6 +496,12 @@ Dfa::Result Dfa::walk(const uint8_t* text, size_t size, size_t at, size_t limit,
         state = start_state(cache, context_of(text, at));
     }
     if (state == kAfter) return {Outcome::kFound, at};
+    while (limit - at > kStrideBytes) {
+        const Result r = run(text, at, at + kStrideBytes, &state, cache);
+        if (r.outcome != Outcome::kNone) return r;
+        at += kStrideBytes;
+        if (!pace.spend(kStrideBytes)) return {Outcome::kNone, limit};
+    }
     const Result r = run(text, at, limit, &state, cache);
     if (r.outcome != Outcome::kNone) return r;
     return finish(text, size, limit, state, cache);
@@ -569,20 +576,21 @@ bool Dfa::sits_out(Cache& cache) const {
     return skip != 0 && skip != kUndecidedSkip;
 }
 
-Dfa::Result Dfa::walk_lines(const uint8_t* text, size_t size, size_t from, Cache& cache) const {
+Dfa::Result Dfa::walk_lines(const uint8_t* text, size_t size, size_t from, Cache& cache, Pace& pace) const {
     // One piece alone first.
     size_t pos = from;
     size_t window = kFirstWindow;
     while (pos < size) {
+        if (!pace.spend(4 * window)) break;
         if (size - pos <= 4 * window) {
-            if (size - pos <= 2 * kFirstWindow) return walk(text, size, pos, size, cache);
+            if (size - pos <= 2 * kFirstWindow) return walk(text, size, pos, size, cache, pace);
             window = std::max<size_t>((size - pos) / 5, 64);
         }
         size_t bounds[5] = {pos, 0, 0, 0, 0};
         if (pos == from) {
             const size_t end = std::min(size, find_terminator(text, size, pos + window, line_terminator_) + 1);
-            if (end == size) return walk(text, size, pos, size, cache);
-            const Result r = walk(text, size, pos, end, cache);
+            if (end == size) return walk(text, size, pos, size, cache, pace);
+            const Result r = walk(text, size, pos, end, cache, pace);
             if (r.outcome != Outcome::kNone) return r;
             pos = end;
             continue;
@@ -596,7 +604,7 @@ Dfa::Result Dfa::walk_lines(const uint8_t* text, size_t size, size_t from, Cache
         Result r{Outcome::kGaveUp, pos};
         prepare(cache);
         if (whole && !sits_out(cache)) r = run_four(text, bounds, cache);
-        if (r.outcome == Outcome::kGaveUp) r = walk(text, size, r.at, whole ? bounds[4] : size, cache);
+        if (r.outcome == Outcome::kGaveUp) r = walk(text, size, r.at, whole ? bounds[4] : size, cache, pace);
         if (r.outcome != Outcome::kNone) return r;
         pos = whole ? bounds[4] : size;
         window = std::min(window * 2, kWindowMax);

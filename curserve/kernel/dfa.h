@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "literal.h"
+#include "pace.h"
 #include "program.h"
 
 namespace curserve {
@@ -56,10 +57,11 @@ class Dfa {
     // is left out, which makes states of Unicode classes small and quick to build.
     Dfa(const std::vector<Inst>& program, uint8_t line_terminator, bool ascii_only = false);
 
-    // Is there a match that starts at or after `at` and ends at or before `limit`? Look-around sees text[0, size).
-    Result walk(const uint8_t* text, size_t size, size_t at, size_t limit, Cache& cache) const;
+    // Is there a match that starts at or after `at` and ends at or before `limit`? Look-around sees text[0, size). Says
+    // kNone where the pace is over.
+    Result walk(const uint8_t* text, size_t size, size_t at, size_t limit, Cache& cache, Pace& pace) const;
     // The first line at or after `from` (a line's start) that matches; no match may contain the terminator.
-    Result walk_lines(const uint8_t* text, size_t size, size_t from, Cache& cache) const;
+    Result walk_lines(const uint8_t* text, size_t size, size_t from, Cache& cache, Pace& pace) const;
 
   private:
     enum class Truth : uint8_t { kNo, kYes, kLater, kAsk };

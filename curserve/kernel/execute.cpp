@@ -31,6 +31,7 @@ constexpr int kExtendRounds = 16;              // each round lists one more leve
 constexpr uint64_t kJobBytes = 512u << 10;     // text in one job
 constexpr size_t kJobFiles = 512;
 constexpr uint64_t kHeavyBytes = 4u << 20;     // this much text (1 to 40 ms, by engine) needs a slot of its agent's (fair.h)
+constexpr const char* kDeadline = "deadline";  // the reason
 constexpr uint64_t kAloneBytes = 2u << 20;     // less text than this is not worth a second thread (a wake-up is ~30 us)
 
 uint32_t us_between(uint64_t from_ns, uint64_t to_ns) { return static_cast<uint32_t>((to_ns - from_ns) / 1000u); }
@@ -76,7 +77,7 @@ class ReplyOutput : public Output {
 };
 
 // One search. Set up on the caller's thread; work() runs on several.
-class Run {
+class Run final : private Patience {
   public:
     // failed: something was told on stderr already.
     Run(const Query& query, const SearchSpec& spec, const GramIndex* index, const ViewRef& view, std::vector<Start> starts,
@@ -113,11 +114,13 @@ class Run {
         int code = matched_ ? 0 : 1;
         if (failed_ && !(matched_ && spec_.quiet != 0)) code = 2;
         if (!unsure_.empty()) {
-            static constexpr char kMessage[] = "rg: curserve: a file could not be searched exactly; search again with rg\n";
-            reply_.err(kMessage, sizeof kMessage - 1);
+            const std::string_view why = unsure_ == kDeadline
+                                             ? "rg: curserve: the search took longer than [limits] deadline_s allows\n"
+                                             : "rg: curserve: a file could not be searched exactly; search again with rg\n";
+            reply_.err(why.data(), why.size());
             code = 2;
         } else if (query_.matcher != nullptr) {
-            totals_.total_ns = totals_.search_ns = monotonic_ns() - asker.received_ns;
+            totals_.total_ns = totals_.search_ns = monotonic_ns() - asker.deadline.received_ns;
             ReplyOutput out(reply_);
             totals_.bytes_printed += between_bytes_;
             print_end(spec_, totals_, out);
@@ -131,7 +134,7 @@ class Run {
             }
         }
         const uint64_t now = monotonic_ns();
-        outcome.total_us = us_between(asker.received_ns, now);
+        outcome.total_us = us_between(asker.deadline.received_ns, now);
         outcome.exit_code = code;
         outcome.files = selection_->files.size();
         outcome.bytes_scanned = totals_.bytes_searched;
@@ -149,7 +152,7 @@ class Run {
     // The output of one job: files in a row, with what ripgrep prints between two that printed.
     class JobOutput : public Output {
       public:
-        JobOutput(Run& run, size_t job) : run_(run), job_(job) {}
+        JobOutput(Run& run, size_t job, const Pace& pace) : run_(run), job_(job), pace_(pace) {}
         void next_file() {
             written_ = between_bytes_ = 0;
             file_printed_ = holding_ = false;
@@ -167,6 +170,7 @@ class Run {
             return between_bytes_;
         }
         bool append(const void* data, size_t size) override {
+            if (pace_.over()) return false;  // it may be wrong
             if (size == 0) return true;
             if (!file_printed_) {
                 file_printed_ = true;
@@ -214,6 +218,7 @@ class Run {
         static constexpr size_t kOffer = 128u << 10, kMessage = 32u << 10;
         Run& run_;
         size_t job_;
+        const Pace& pace_;  // of the thread that prints here
         std::vector<char> buffer_;
         uint64_t written_ = 0, between_bytes_ = 0;
         size_t between_at_ = 0;
@@ -310,12 +315,14 @@ class Run {
     // so do we. Otherwise it is chance, or the order of directories, and left to ripgrep.
     void settle_buffers() {
         Scratch scratch;
+        scratch.pace.keep_to(this);
         std::vector<Selected> minding;
         for (const Selected& file : minding_) {
             const ContentRef content = content_of(file);
             if (content == nullptr) throw Declined{"unreadable"};
             if (minds_buffer(spec_, *query_.matcher, *content, is_named(file), scratch)) minding.push_back(file);
         }
+        if (scratch.pace.over()) throw Declined{reply_.gone() ? "client_gone" : kDeadline};
         if (minding.empty()) return;
         size_t growing = 0;
         bool other = false;
@@ -356,23 +363,32 @@ class Run {
         return reply_.out(bytes.data(), bytes.size());
     }
 
+    // Whether the answer is still waited for, and may still be given: asked by all threads in the middle of their files.
+    bool lasts() override {
+        return !(ordered_ != nullptr && ordered_->stopped()) && !reply_.hung_up() && !reply_.is_late();
+    }
+
     // lent: on a thread of the crew, which goes on elsewhere when others wait for it. True: there is more to do here.
     bool work(bool lent) noexcept {
         bool more = false;
         try {
             Scratch scratch;
+            scratch.pace.keep_to(this);
             Totals totals;
             std::vector<ByteRange> ranges;
             bool matched = false;
             for (size_t job; (job = ordered_->claim()) != OrderedJobs::kNoJob;) {
-                JobOutput out(*this, job);
+                JobOutput out(*this, job, scratch.pace);
                 for (size_t i = jobs_[job]; i < jobs_[job + 1]; ++i) {
                     fetch_ahead(i);
                     if (!one_file(files_[i], scratch, ranges, out, totals, &matched)) break;
                 }
+                if (scratch.pace.over()) {
+                    give_up();
+                    break;
+                }
                 out.end();
                 if (matched && spec_.quiet != 0 && spec_.stats == 0) ordered_->stop();
-                if ((job & 15) == 15 && job_is_silent()) ordered_->stop();
                 if (lent && Crew::instance().wanted()) {
                     more = true;
                     break;
@@ -397,22 +413,26 @@ class Run {
     void fetch_ahead(size_t i) const {
         constexpr size_t kText = 3, kContent = 2 * kText;  // files ahead; a text is found by its content
         if (i + kContent < files_.size()) {
-            const auto* content = reinterpret_cast<const char*>(held(files_[i + kContent]));
-            __builtin_prefetch(content);
-            __builtin_prefetch(content + 64);
+            if (const auto* content = reinterpret_cast<const char*>(held(files_[i + kContent]))) {
+                __builtin_prefetch(content);
+                __builtin_prefetch(content + 64);
+            }
         }
         if (i + kText >= files_.size()) return;
         if (const Content* content = held(files_[i + kText])) {
-            for (size_t line = 0; line < 4; ++line) __builtin_prefetch(content->data.data() + 64 * line);
+            const uint8_t* const text = content->data.data();
+            for (size_t at = 0; at < std::min<size_t>(content->data.size(), 256); at += 64) __builtin_prefetch(text + at);
         }
     }
 
     const Content* held(const Selected& file) const { return facts_of(file).content.get(); }
 
-    // A client that hung up while nothing is printed is noticed here.
-    bool job_is_silent() {
-        std::unique_lock<std::mutex> lock(hangup_mutex_, std::try_to_lock);
-        return lock.owns_lock() && reply_.bytes() == 0 && reply_.hung_up();
+    void give_up() {
+        if (!reply_.gone() && reply_.is_late()) {
+            fail(kDeadline);
+        } else {
+            ordered_->stop();
+        }
     }
 
     void fail(const char* reason) {
@@ -441,6 +461,7 @@ class Run {
                               candidates_->ranges(selected.position, &ranges);
         const FileResult result = search_content(spec_, *query_.matcher, *content, path, named, scratch, out,
                                                  narrowed ? &ranges : nullptr, one_buffer_ ? &buffer_bytes_ : nullptr);
+        if (scratch.pace.over()) return false;
         if (result.unsure != nullptr) {
             fail(result.unsure);
             return false;
@@ -489,7 +510,7 @@ class Run {
     std::vector<Selected> minding_;  // what is printed of them may depend on the size of ripgrep's buffer
     bool one_buffer_ = false;        // files are searched one after the other, with one buffer
     size_t buffer_bytes_ = kBufferBytes;
-    std::mutex hangup_mutex_, mutex_;
+    std::mutex mutex_;
     bool matched_ = false;      // under mutex_, and the two below
     Totals totals_;
     std::string unsure_;
@@ -660,11 +681,12 @@ void serve(Tree& tree, const GramIndex* index, const Query& query, const Asker& 
         load_outside(*selection, starts);
     }
     selection = in_order(selection, *view, starts, query.sort, query.reverse);
+    if (reply.is_late()) throw Declined{kDeadline};
     if (query.matcher == nullptr) {
         reply.err(complaints.data(), complaints.size());
         if (query.spec.quiet == 0) list_files(query, *view, starts, *selection, reply);
         outcome.search_us = us_between(begun, monotonic_ns());
-        outcome.total_us = us_between(asker.received_ns, monotonic_ns());
+        outcome.total_us = us_between(asker.deadline.received_ns, monotonic_ns());
         outcome.exit_code = selection->files.empty() ? 1 : 0;
         if (failed && (outcome.exit_code != 0 || query.spec.quiet == 0)) outcome.exit_code = 2;
         outcome.files = selection->files.size();
@@ -690,7 +712,7 @@ void serve(Tree& tree, const GramIndex* index, const Query& query, const Asker& 
 Outcome answer(Tree& tree, const GramIndex* index, const Query& query, const Asker& asker, uint32_t plan_us,
                Gate* gate) {
     Outcome outcome;
-    Reply reply(asker.fd);
+    Reply reply(asker.fd, asker.deadline);
     try {
         serve(tree, index, query, asker, plan_us, reply, outcome, gate);
         outcome.served = !outcome.postponed;

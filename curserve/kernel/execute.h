@@ -16,6 +16,7 @@
 #include "index.h"
 #include "matcher.h"
 #include "order.h"
+#include "reply.h"
 #include "searcher.h"
 #include "select.h"
 #include "tree.h"
@@ -57,7 +58,7 @@ struct Mentioned {
 
 struct Asker {
     int fd = -1;
-    uint64_t received_ns = 0;
+    Deadline deadline;
     cs_wire_request facts{};
     std::string cwd;
     Mentioned* mentioned = nullptr;  // null: nobody looks

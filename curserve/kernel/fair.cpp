@@ -12,7 +12,6 @@
 #include <vector>
 
 #include "process.h"
-#include "reply.h"
 
 namespace curserve {
 
@@ -81,6 +80,7 @@ void FairQueue::set_limits(const Limits& limits) {
     limits_ = limits;
     accounts_.clear();  // who runs now is forgotten, and leaves an account that does not know him
     limited_.store(limits.any());
+    deadline_ns_.store(limits.deadline_ns, std::memory_order_relaxed);
 }
 
 // ---- limits and slots
@@ -204,7 +204,7 @@ FairQueue::Taken FairQueue::take_locked(Incoming* client, Turn* turn) {
         return Taken::kGone;
     }
     if (waiting_ == 0) return Taken::kNothing;
-    const uint64_t late_ns = monotonic_ns() - uint64_t{limits_.wait_ms} * 1'000'000u;
+    const uint64_t late_ns = monotonic_ns() - std::min(uint64_t{limits_.wait_ms} * 1'000'000u, limits_.deadline_ns);
     uint64_t next = 0;
     Session* chosen = nullptr;
     for (auto& [key, session] : sessions_) {

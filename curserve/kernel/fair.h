@@ -22,6 +22,7 @@
 
 #include "execute.h"
 #include "peer.h"
+#include "reply.h"
 
 namespace curserve {
 
@@ -33,6 +34,7 @@ struct Limits {
     std::array<double, kScopes> per_second{};     // 0: none
     uint32_t waiting = 64;                        // of one session
     uint32_t wait_ms = 2000;                      // the shim waits 4 s for the first byte: its rg needs the rest
+    uint64_t deadline_ns = 600'000'000'000u;      // of one request, from its arrival to its answer's last byte
     bool any() const;
 };
 
@@ -52,6 +54,7 @@ class FairQueue {
     FairQueue();
     ~FairQueue();
     void set_limits(const Limits& limits);
+    Deadline deadline(uint64_t received_ns) const { return {received_ns, &deadline_ns_}; }
     bool limited() const { return limited_.load(std::memory_order_relaxed); }
 
     // Room for one search now: under the limits, and for a heavy one. What was entered must be left.
@@ -104,6 +107,7 @@ class FairQueue {
     std::condition_variable moved_;
     Limits limits_;
     std::atomic<bool> limited_{false};
+    std::atomic<uint64_t> deadline_ns_{Limits().deadline_ns};
     const uint32_t slots_, slots_each_;
     uint32_t heavy_ = 0;
     std::unordered_map<uint64_t, Session> sessions_;

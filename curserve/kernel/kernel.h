@@ -242,6 +242,7 @@ typedef struct cs_limits {              /* [0] of an agent's session, [1] of a w
     double per_second[3];
     uint32_t wait_ms;                   /* then they are declined */
     uint32_t pad;
+    uint64_t deadline_ms;               /* of one request, from its arrival to its answer's last byte */
 } cs_limits;
 void cs_desk_limit(cs_desk *desk, const cs_limits *limits);
 typedef struct cs_queue_numbers {       /* silent, waiting, heavy, stalled: now; the others since the beginning */

@@ -113,8 +113,8 @@ class BuiltMatcher final : public Matcher {
     }
 
     Span find_line(const uint8_t* text, size_t size, size_t from, bool ascii, Scratch& scratch) const override {
-        if (from >= size) return kNoSpan;
-        const Span line = first_line(Haystack{text + from, size - from, ascii, *scratch.impl});
+        if (from >= size || !scratch.pace.spend(Pace::kOfCall)) return kNoSpan;
+        const Span line = first_line(Haystack{text + from, size - from, ascii, *scratch.impl, scratch.pace});
         return line.start == kNone ? line : Span{from + line.start, from + line.end};
     }
 
@@ -127,8 +127,8 @@ class BuiltMatcher final : public Matcher {
 
     Span find(const uint8_t* text, size_t size, size_t at, bool ascii, Scratch& scratch, size_t* slots,
               LineAhead* ahead) const override {
-        if (at > size) return kNoSpan;
-        const Haystack h{text, size, ascii, *scratch.impl, ahead};
+        if (at > size || !scratch.pace.spend(Pace::kOfCall)) return kNoSpan;
+        const Haystack h{text, size, ascii, *scratch.impl, scratch.pace, ahead};
         if (literals_.usable()) {
             Span span;
             if (find_literal(h, at, &span)) return span.start == kNone ? span : with_slots(h, span, slots);
@@ -146,6 +146,7 @@ class BuiltMatcher final : public Matcher {
         size_t size;
         bool ascii;
         Scratch::Impl& scratch;
+        Pace& pace;
         LineAhead* ahead = nullptr;  // for find() alone
     };
 
@@ -199,7 +200,7 @@ class BuiltMatcher final : public Matcher {
 
     Span find_by_class(const Haystack& h, const ClassFinder& classes) const {
         size_t vain = 0;
-        for (size_t pos = 0; pos < h.size;) {
+        for (size_t pos = 0; pos < h.size && !h.pace.over();) {
             const ClassFinder::Hit hit = classes.find(h.text, h.size, pos);
             if (hit.start == kNotFound) return kNoSpan;
             const bool whole = classes.rule() == ClassFinder::Rule::kWholeLine;
@@ -214,6 +215,7 @@ class BuiltMatcher final : public Matcher {
 
     // Whether there is a match within text[start, end), a line.
     bool line_matches(const Haystack& h, size_t start, size_t end) const {
+        if (!h.pace.spend(Pace::kOfCall)) return false;
         if (choice_ != EngineChoice::kRe2) {
             switch (walk(h, start, end).outcome) {
                 case Dfa::Outcome::kFound: return true;
@@ -227,15 +229,16 @@ class BuiltMatcher final : public Matcher {
     }
 
     bool ask_vm(const Haystack& h, size_t start, size_t end) const {
+        if (!h.pace.spend(Pace::kOfCall)) return false;
         if (lines_alone_) {
             const size_t room = std::min(h.size, end + 1) - start;
-            return vm_.search(h.text + start, room, 0, end - start, h.scratch.vm, nullptr, 0);
+            return vm_.search(h.text + start, room, 0, end - start, h.scratch.vm, h.pace, nullptr, 0);
         }
-        return vm_.search(h.text, h.size, start, end, h.scratch.vm, nullptr, 0);
+        return vm_.search(h.text, h.size, start, end, h.scratch.vm, h.pace, nullptr, 0);
     }
 
     Span ask_each_line(const Haystack& h, size_t from = 0) const {
-        for (size_t pos = from; pos < h.size;) {
+        for (size_t pos = from; pos < h.size && !h.pace.over();) {
             const size_t end = line_end(h, pos);
             if (ask_vm(h, pos, end)) return {pos, end};
             pos = end + 1;
@@ -246,7 +249,7 @@ class BuiltMatcher final : public Matcher {
     // `filter` misses no match; with `certain`, a hit on an ASCII line (or any, if nothing is folded) is a match.
     Span find_filtered(const Haystack& h, const Filter& filter, bool certain) const {
         size_t vain = 0;
-        for (size_t pos = 0; pos < h.size;) {
+        for (size_t pos = 0; pos < h.size && !h.pace.over();) {
             const LiteralHit hit = filter.finder().find(h.text, h.size, pos);
             if (hit.start == kNotFound) return kNoSpan;
             const size_t start = line_start(h, pos, hit.start), end = line_end(h, hit.start);
@@ -262,7 +265,7 @@ class BuiltMatcher final : public Matcher {
     // The same where a match may also stand in a line with U+212A or U+017F and without a hit.
     Span find_filtered_folds(const Haystack& h, const Filter& filter) const {
         size_t vain = 0;
-        for (size_t pos = 0; pos < h.size;) {
+        for (size_t pos = 0; pos < h.size && h.pace.spend(kFoldWindowBytes);) {
             const size_t stop = std::min(h.size, line_end(h, std::min(h.size, pos + kFoldWindowBytes)) + 1);
             LiteralHit hit = filter.finder().find(h.text, stop, pos);
             while (pos < stop) {
@@ -285,7 +288,7 @@ class BuiltMatcher final : public Matcher {
 
     // No filter: the automaton over everything.
     Span scan(const Haystack& h, size_t from) const {
-        for (size_t pos = from; pos < h.size;) {
+        for (size_t pos = from; pos < h.size && !h.pace.over();) {
             Dfa::Result r{Dfa::Outcome::kGaveUp, pos};
             if (choice_ != EngineChoice::kRe2) r = walk_lines(h, pos);
             if (r.outcome == Dfa::Outcome::kNone) return kNoSpan;
@@ -306,7 +309,7 @@ class BuiltMatcher final : public Matcher {
         }
         const Re2Engine* on_ascii = re2_for(true);
         if (on_ascii == nullptr) return ask_each_line(h, from);
-        for (size_t pos = from; pos < h.size;) {
+        for (size_t pos = from; pos < h.size && h.pace.spend(Pace::kOfCall);) {
             const size_t end = line_end(h, pos);
             const bool found = is_ascii(h.text + pos, end - pos) ? on_ascii->matches(h.text, h.size, pos, end)
                                                                  : ask_vm(h, pos, end);
@@ -342,7 +345,7 @@ class BuiltMatcher final : public Matcher {
             return span;
         }
         const bool found =
-            vm_.search(h.text, h.size, span.start, span.end, h.scratch.vm, slots, spec_.capture_slots) &&
+            vm_.search(h.text, h.size, span.start, span.end, h.scratch.vm, h.pace, slots, spec_.capture_slots) &&
             slots[0] == span.start && slots[1] == span.end;
         if (found) return span;
         return simulate(h, span.start, h.size, slots);
@@ -352,7 +355,7 @@ class BuiltMatcher final : public Matcher {
         size_t own[2];
         size_t* const out = slots != nullptr && spec_.capture_slots >= 2 ? slots : own;
         const size_t count = out == own ? 2 : spec_.capture_slots;
-        if (!vm_.search(h.text, h.size, at, limit, h.scratch.vm, out, count)) return kNoSpan;
+        if (!vm_.search(h.text, h.size, at, limit, h.scratch.vm, h.pace, out, count)) return kNoSpan;
         return {out[0], out[1]};
     }
 
@@ -373,6 +376,7 @@ class BuiltMatcher final : public Matcher {
             if (re2_for(ascii) != nullptr) return find_span(h, at, h.size, ascii, slots);
         }
         for (size_t pos = at;;) {
+            if (!h.pace.spend(Pace::kOfCall)) return kNoSpan;
             size_t in_line = pos;
             if (choice_ != EngineChoice::kRe2) {
                 const Dfa::Result r = walk(h, pos, h.size);
@@ -424,11 +428,13 @@ class BuiltMatcher final : public Matcher {
     }
 
     Dfa::Result walk(const Haystack& h, size_t at, size_t limit) const {
-        return dfa(h.ascii).walk(h.text, h.size, at, limit, h.ascii ? h.scratch.dfa_ascii : h.scratch.dfa_bytes);
+        Dfa::Cache& cache = h.ascii ? h.scratch.dfa_ascii : h.scratch.dfa_bytes;
+        return dfa(h.ascii).walk(h.text, h.size, at, limit, cache, h.pace);
     }
 
     Dfa::Result walk_lines(const Haystack& h, size_t from) const {
-        return dfa(h.ascii).walk_lines(h.text, h.size, from, h.ascii ? h.scratch.dfa_ascii : h.scratch.dfa_bytes);
+        Dfa::Cache& cache = h.ascii ? h.scratch.dfa_ascii : h.scratch.dfa_bytes;
+        return dfa(h.ascii).walk_lines(h.text, h.size, from, cache, h.pace);
     }
 
     const Re2Engine* compiled(Lazy<Re2Engine>& lazy, const std::string& text) const {

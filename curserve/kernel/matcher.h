@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "pace.h"
 #include "program.h"
 
 namespace curserve {
@@ -42,13 +43,14 @@ struct MatcherSpec {
 };
 
 // Per-thread working memory: VM threads, the automaton built so far for one matcher (up to some 10 MB). Not to be shared;
-// worth keeping while one matcher is asked of many files.
+// worth keeping while one matcher is asked of many files. Once pace.over(), a Matcher's answers mean nothing.
 class Scratch {
   public:
     Scratch();
     ~Scratch();
     struct Impl;
     std::unique_ptr<Impl> impl;
+    Pace pace;
 };
 
 // What find() learns of the line at hand, for the next call: a line may be megabytes long, with a match in each byte of it,

@@ -1,10 +1,12 @@
 #include "reply.h"
 
-#include <atomic>
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <poll.h>
 #include <sys/socket.h>
+
+#include "peer.h"
 
 namespace curserve {
 
@@ -18,7 +20,9 @@ std::atomic<uint32_t> stalled_clients{0};
 
 uint32_t Reply::stalled() { return stalled_clients.load(std::memory_order_relaxed); }
 
-Reply::Reply(int fd) : fd_(fd) { buffer_.reserve(4096); }
+bool Deadline::is_over() const {
+    return allowed_ns != nullptr && monotonic_ns() >= received_ns + allowed_ns->load(std::memory_order_relaxed);
+}
 
 bool Reply::frame_bytes(uint16_t type, const void* data, size_t size) {
     if (gone_) return false;
@@ -106,17 +110,27 @@ bool Reply::send_all(iovec* pieces, size_t count) {
         } else if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
             pollfd wait{fd_, POLLOUT, 0};
             int ready = ::poll(&wait, 1, kStallMs);
-            if (ready == 0) {
-                const bool many = stalled_clients.fetch_add(1, std::memory_order_relaxed) >= kStalledMost;
-                ready = ::poll(&wait, 1, many ? kStallMs : kPatienceMs);
-                stalled_clients.fetch_sub(1, std::memory_order_relaxed);
-            }
+            if (ready == 0) ready = wait_stalled();
+            if (is_late()) gone_ = true;  // who keeps up is told why (execute.cpp)
             if (ready == 0 || (ready < 0 && errno != EINTR)) gone_ = true;
         } else {
             gone_ = true;
         }
     }
     return !gone_;
+}
+
+// As poll() does. 0: the client has lost our patience.
+int Reply::wait_stalled() {
+    pollfd wait{fd_, POLLOUT, 0};
+    const bool many = stalled_clients.fetch_add(1, std::memory_order_relaxed) >= kStalledMost;
+    int ready = 0;
+    for (int left_ms = many ? kStallMs : kPatienceMs; left_ms > 0 && ready == 0; left_ms -= kLookMs) {
+        if (is_late()) break;
+        ready = ::poll(&wait, 1, std::min(left_ms, kLookMs));
+    }
+    stalled_clients.fetch_sub(1, std::memory_order_relaxed);
+    return ready;
 }
 
 bool Reply::exit(const cs_wire_exit& last) {

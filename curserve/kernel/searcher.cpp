@@ -137,6 +137,7 @@ void search_windows(const Job& job, Text& text, Sink& sink, size_t* buffer_bytes
             buffer.consume_to(old_end);  // nothing but context that nobody needs any more
             break;
         }
+        if (!job.scratch.pace.spend(job.ranges == nullptr ? buffer.end() - buffer.start() : Pace::kOfCall)) break;
         if (!core.match_by_line(buffer.start(), buffer.end())) {
             buffer.consume_to(core.pos());
             break;
@@ -155,7 +156,7 @@ uint64_t bytes_of_slice(const Core& core) {
 void search_slice(const Job& job, const Text& text, Sink& sink) {
     Core core(job, sink, text.bytes, text.size, true);
     if (!core.detect_binary({0, std::min(text.size, kBufferBytes)})) {
-        while (core.pos() < text.size && core.match_by_line(0, text.size)) {
+        while (core.pos() < text.size && !job.scratch.pace.over() && core.match_by_line(0, text.size)) {
         }
     }
     sink.finish(bytes_of_slice(core), core.binary_offset());
@@ -175,7 +176,8 @@ class MultiLineSearch {
   private:
     void search() {
         bool going = true;
-        while (core_.pos() < size_ && going) going = job_.spec.invert_match ? step_inverted() : step();
+        while (core_.pos() < size_ && going && !job_.scratch.pace.over())
+            going = job_.spec.invert_match ? step_inverted() : step();
         if (!going) return;
         if (pending_) {
             const Span last = *pending_;

@@ -34,7 +34,8 @@ bool needs_file(const SearchSpec&, const Matcher&, const Content&, bool named);
 // path: as ripgrep names the file, before --path-separator (which is spec's). named: the file was named on the command
 // line (binary rules differ). ranges: of content.data, whole lines in ascending order, outside of which no line matches
 // (the last may end beyond the data); null where nothing is known. They save time and change nothing. buffer_bytes: the
-// size of ripgrep's buffer as earlier files left it, and after this one; null: as it is at first.
+// size of ripgrep's buffer as earlier files left it, and after this one; null: as it is at first. Where the Scratch's pace
+// is over when this returns, the result and what was appended last mean nothing.
 FileResult search_content(const SearchSpec&, const Matcher&, const Content&, std::string_view path, bool named,
                           Scratch&, Output&, const std::vector<ByteRange>* ranges = nullptr,
                           size_t* buffer_bytes = nullptr);

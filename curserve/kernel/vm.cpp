@@ -12,6 +12,7 @@ namespace {
 
 constexpr size_t kUnset = static_cast<size_t>(-1);
 constexpr uint32_t kRestore = static_cast<uint32_t>(-1);
+constexpr size_t kStrideBytes = 4096;  // between two looks at the pace
 
 struct Decoded {
     bool valid = false;
@@ -197,8 +198,8 @@ void Vm::close(Run& run, VmScratch::Threads& threads, uint32_t inst, size_t at) 
     }
 }
 
-bool Vm::search(const uint8_t* text, size_t size, size_t at, size_t limit, VmScratch& scratch, size_t* slots,
-                size_t slot_count) const {
+bool Vm::search(const uint8_t* text, size_t size, size_t at, size_t limit, VmScratch& scratch, Pace& pace,
+                size_t* slots, size_t slot_count) const {
     VmScratch::Threads* now = &scratch.now;
     VmScratch::Threads* next = &scratch.next;
     for (VmScratch::Threads* t : {now, next}) {
@@ -212,7 +213,12 @@ bool Vm::search(const uint8_t* text, size_t size, size_t at, size_t limit, VmScr
     scratch.slots.assign(slot_count, kUnset);
     Run run{text, size, slot_count, scratch, false};
     bool found = false;
+    size_t look_at = at + kStrideBytes;
     for (size_t pos = at;; ++pos) {
+        if (pos >= look_at) {
+            if (!pace.spend(kStrideBytes * Pace::kOfVmByte)) return false;
+            look_at = pos + kStrideBytes;
+        }
         if (now->count == 0) {
             if (found) break;
             if (!matches_empty_) {

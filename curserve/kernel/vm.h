@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "pace.h"
 #include "program.h"
 
 namespace curserve {
@@ -50,9 +51,9 @@ class Vm {
 
     // The leftmost-first match that starts at or after `at` and ends at or before `limit`, look-around seeing all of
     // text[0, size). `slots` receives `slot_count` positions (SIZE_MAX: unset); slot_count 0 asks only whether there is
-    // a match, and stops as soon as that is known. at <= limit <= size.
-    bool search(const uint8_t* text, size_t size, size_t at, size_t limit, VmScratch& scratch, size_t* slots,
-                size_t slot_count) const;
+    // a match, and stops as soon as that is known. at <= limit <= size. No match either where the pace is over.
+    bool search(const uint8_t* text, size_t size, size_t at, size_t limit, VmScratch& scratch, Pace& pace,
+                size_t* slots, size_t slot_count) const;
 
     bool matches_empty() const { return matches_empty_; }
     // Bytes that a match can begin with, if it is not empty.

@@ -419,7 +419,7 @@ void test_literals() {
 }
 
 void test_vm(int rounds) {
-    Scratch unused;
+    Pace pace;
     VmScratch scratch;
     for (int round = 0; round < rounds; ++round) {
         const uint8_t terminator = chance(80) ? '\n' : '\0';
@@ -433,21 +433,21 @@ void test_vm(int rounds) {
             Backtracker reference{spec, t, limit, {}, {}};
             const bool want = reference.search(at);
             std::vector<size_t> slots(spec.capture_slots, 0);
-            const bool got = vm.search(t.bytes.get(), t.size, at, limit, scratch, slots.data(), slots.size());
+            const bool got = vm.search(t.bytes.get(), t.size, at, limit, scratch, pace, slots.data(), slots.size());
             const auto what = [&] {
                 return "vm at " + std::to_string(at) + " limit " + std::to_string(limit) + " in '" + shown(s) + "'\n" +
                        listing(spec);
             };
             check(got == want && (!want || slots == reference.slots), what);
-            check(vm.search(t.bytes.get(), t.size, at, limit, scratch, nullptr, 0) == want, what);
+            check(vm.search(t.bytes.get(), t.size, at, limit, scratch, pace, nullptr, 0) == want, what);
             // The automaton answers the same, or asks.
             Dfa::Cache cache;
             const Dfa dfa(spec.program, terminator);
-            const Dfa::Result r = dfa.walk(t.bytes.get(), t.size, at, limit, cache);
+            const Dfa::Result r = dfa.walk(t.bytes.get(), t.size, at, limit, cache, pace);
             check(r.outcome == Dfa::Outcome::kAsk || (r.outcome == Dfa::Outcome::kFound) == want, what);
             if (!is_ascii(t.bytes.get(), t.size)) continue;
             const Dfa ascii(spec.program, terminator, true);
-            const Dfa::Result a = ascii.walk(t.bytes.get(), t.size, at, limit, cache);
+            const Dfa::Result a = ascii.walk(t.bytes.get(), t.size, at, limit, cache, pace);
             check(a.outcome == (want ? Dfa::Outcome::kFound : Dfa::Outcome::kNone), what);
         }
     }
