@@ -2,10 +2,13 @@
 
 #include <algorithm>
 
+#include "long_slice.h"
+
 namespace curserve {
 
 struct Crew::Task {
-    const std::function<bool(bool)>* work;
+    const Rank* rank;
+    const Work* work;
     unsigned wanted;       // helpers that may still begin
     unsigned running = 0;  // helpers inside
     bool open = true;      // the search's own thread is still at work
@@ -32,16 +35,18 @@ Crew::~Crew() {
 }
 
 void Crew::run() {
+    const LongSlice aside;
     std::unique_lock<std::mutex> lock(mutex_);
     for (;;) {
         wake_.wait(lock, [this] { return ending_ || !tasks_.empty(); });
         if (ending_) return;
-        const std::shared_ptr<Task> task = tasks_.front();
-        if (--task->wanted == 0) tasks_.pop_front();
+        const std::shared_ptr<Task> task = next_locked();
+        if (--task->wanted == 0) tasks_.erase(std::find(tasks_.begin(), tasks_.end(), task));
         waiting_.store(tasks_.size(), std::memory_order_relaxed);
         ++task->running;
         lock.unlock();
-        const bool more = (*task->work)(true);
+        const Loan loan(*this, *task);
+        const bool more = (*task->work)(&loan);
         lock.lock();
         if (more && task->open && task->wanted++ == 0) tasks_.push_back(task);
         waiting_.store(tasks_.size(), std::memory_order_relaxed);
@@ -49,13 +54,36 @@ void Crew::run() {
     }
 }
 
-void Crew::help(unsigned helpers, const std::function<bool(bool lent)>& work) {
+// Ranks change while searches wait, and few do: no order is kept.
+std::shared_ptr<Crew::Task> Crew::next_locked() const {
+    std::shared_ptr<Task> next;
+    uint32_t lowest = 0;
+    for (const auto& task : tasks_) {
+        const uint32_t rank = (*task->rank)();
+        if (next != nullptr && rank >= lowest) continue;
+        next = task;
+        lowest = rank;
+    }
+    return next;
+}
+
+bool Crew::Loan::is_recalled() const {
+    if (crew_.waiting_.load(std::memory_order_relaxed) == 0) return false;
+    const uint32_t own = (*task_.rank)();
+    std::lock_guard<std::mutex> lock(crew_.mutex_);
+    return std::any_of(crew_.tasks_.begin(), crew_.tasks_.end(), [&](const std::shared_ptr<Task>& task) {
+        return task.get() != &task_ && (*task->rank)() <= own;
+    });
+}
+
+void Crew::help(unsigned helpers, const Rank& rank, const Work& work) {
     const unsigned lent = std::min<unsigned>(helpers, static_cast<unsigned>(threads_.size()));
     if (lent == 0) {
-        work(false);
+        work(nullptr);
         return;
     }
     auto task = std::make_shared<Task>();
+    task->rank = &rank;
     task->work = &work;
     task->wanted = lent;
     {
@@ -67,7 +95,7 @@ void Crew::help(unsigned helpers, const std::function<bool(bool lent)>& work) {
         wake_.notify_one();
     else
         wake_.notify_all();
-    work(false);
+    work(nullptr);
     std::unique_lock<std::mutex> lock(mutex_);
     task->open = false;
     const auto mine = std::find(tasks_.begin(), tasks_.end(), task);

@@ -1,7 +1,7 @@
 // crew.h: the worker threads of the process, and output that keeps its order.
 //
 // Crew: a fixed set of threads; help() lends some of them to a search that its own thread has begun anyway, so a busy
-// crew slows a search down but never blocks it. OrderedJobs: jobs numbered in print order are claimed in order by
+// crew slows a search down but never blocks it. Searches of the lowest rank get them, in turn. OrderedJobs: jobs numbered in print order are claimed in order by
 // whoever is free; what they print leaves in that order. Bounded: a job that is not the head may hold kSpill bytes, and
 // at most kWindow jobs may be ahead of the head.
 #ifndef CURSERVE_CREW_H
@@ -23,18 +23,32 @@ class Crew {
   public:
     // The process's crew: one thread fewer than there are cores (at least one), started at first use.
     static Crew& instance();
-    // Runs `work` on this thread, and on up to `helpers` others that are free; returns when all that began have ended.
-    // `work` is told whether its thread is lent, and says whether there is more to do: then that thread goes to the next
-    // search that wants one, and this search takes its turn again behind it.
-    void help(unsigned helpers, const std::function<bool(bool lent)>& work);
-    // Whether a search waits for a thread that is lent: time to come back between two jobs.
-    bool wanted() const { return waiting_.load(std::memory_order_relaxed) != 0; }
+    struct Task;
+    // Of a lent thread.
+    class Loan {
+      public:
+        // Whether another search waits for it, of no higher rank: time to come back between two jobs.
+        bool is_recalled() const;
+
+      private:
+        friend class Crew;
+        Loan(Crew& crew, const Task& task) : crew_(crew), task_(task) {}
+        Crew& crew_;
+        const Task& task_;
+    };
+    using Rank = std::function<uint32_t()>;  // asked again and again, by any thread
+    // Gives whether there is more to do. loan: null on the search's own thread.
+    using Work = std::function<bool(const Loan* loan)>;
+    // Runs `work` on this thread, and on up to `helpers` others that are free; returns when all that began have ended. A
+    // lent thread that came back although there is more to do goes to the next search that wants one, and this search
+    // takes its turn again behind it.
+    void help(unsigned helpers, const Rank& rank, const Work& work);
     ~Crew();
 
   private:
     Crew();
-    struct Task;
     void run();
+    std::shared_ptr<Task> next_locked() const;
     std::mutex mutex_;
     std::condition_variable wake_;
     std::deque<std::shared_ptr<Task>> tasks_;

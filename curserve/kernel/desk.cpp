@@ -36,6 +36,7 @@ class Desk::Slot final : public Gate {
         if (counted_) queue_.leave_limits(session_, site_);
     }
     bool enter() override { return heavy_ || (heavy_ = queue_.enter_heavy(session())); }
+    uint32_t behind() const override { return heavy_ ? queue_.behind(session_) : 0; }
     bool enter_limits() { return counted_ || (counted_ = queue_.enter_limits(session(), site_)); }
     uint64_t session() {
         if (session_ == 0) session_ = session_of(pid_);

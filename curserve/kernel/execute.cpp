@@ -5,7 +5,9 @@
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
+#include <functional>
 #include <mutex>
+#include <optional>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unordered_map>
@@ -13,6 +15,7 @@
 #include "crew.h"
 #include "declined.h"
 #include "line_buffer.h"
+#include "long_slice.h"
 #include "order.h"
 #include "outside.h"
 #include "peer.h"
@@ -31,8 +34,8 @@ constexpr int kExtendRounds = 16;              // each round lists one more leve
 constexpr uint64_t kJobBytes = 512u << 10;     // text in one job
 constexpr size_t kJobFiles = 512;
 constexpr uint64_t kHeavyBytes = 4u << 20;     // this much text (1 to 40 ms, by engine) needs a slot of its agent's (fair.h)
-constexpr const char* kDeadline = "deadline";  // the reason
 constexpr uint64_t kAloneBytes = 2u << 20;     // less text than this is not worth a second thread (a wake-up is ~30 us)
+constexpr const char* kDeadline = "deadline";   // the reason
 
 uint32_t us_between(uint64_t from_ns, uint64_t to_ns) { return static_cast<uint32_t>((to_ns - from_ns) / 1000u); }
 
@@ -96,7 +99,8 @@ class Run final : private Patience {
         if (!minding_.empty()) settle_buffers();
     }
 
-    void go() {
+    // behind: as Gate's.
+    void go(const std::function<uint32_t()>& behind) {
         unseparated_.assign(jobs_.size(), 0);
         OrderedJobs jobs(jobs_.size() - 1, [this](const std::vector<char>& bytes, size_t job, bool first) {
             return emit(bytes, first, first && unseparated_[job] == 0);
@@ -104,7 +108,7 @@ class Run final : private Patience {
         ordered_ = &jobs;
         const bool alone = total_bytes_ < kAloneBytes || jobs_.size() < 3 || one_buffer_;
         const unsigned helpers = alone ? 0 : query_.threads - 1;
-        Crew::instance().help(helpers, [this](bool lent) { return work(lent); });
+        Crew::instance().help(helpers, behind, [this](const Crew::Loan* loan) { return work(loan); });
     }
 
     bool is_heavy() const { return total_bytes_ >= kHeavyBytes; }
@@ -368,8 +372,8 @@ class Run final : private Patience {
         return !(ordered_ != nullptr && ordered_->stopped()) && !reply_.hung_up() && !reply_.is_late();
     }
 
-    // lent: on a thread of the crew, which goes on elsewhere when others wait for it. True: there is more to do here.
-    bool work(bool lent) noexcept {
+    // loan: of a thread of the crew, which goes on elsewhere when others wait for it. True: there is more to do here.
+    bool work(const Crew::Loan* loan) noexcept {
         bool more = false;
         try {
             Scratch scratch;
@@ -389,7 +393,7 @@ class Run final : private Patience {
                 }
                 out.end();
                 if (matched && spec_.quiet != 0 && spec_.stats == 0) ordered_->stop();
-                if (lent && Crew::instance().wanted()) {
+                if (loan != nullptr && loan->is_recalled()) {
                     more = true;
                     break;
                 }
@@ -702,7 +706,9 @@ void serve(Tree& tree, const GramIndex* index, const Query& query, const Asker& 
         return;
     }
     reply.err(complaints.data(), complaints.size());
-    run.go();
+    std::optional<LongSlice> aside;
+    if (run.is_heavy()) aside.emplace();
+    run.go([gate] { return gate != nullptr ? gate->behind() : 0; });
     outcome.search_us = us_between(begun, monotonic_ns());
     run.finish(outcome, asker, plan_us);
 }

@@ -69,6 +69,7 @@ class Gate {
   public:
     virtual ~Gate() = default;
     virtual bool enter() = 0;  // false: not now; the whole search is begun anew later
+    virtual uint32_t behind() const = 0;  // searches of the same agent that wait for this one's end; any thread's
 };
 
 struct Outcome {

@@ -154,6 +154,12 @@ void FairQueue::leave_heavy(uint64_t session) {
     moved_.notify_one();
 }
 
+uint32_t FairQueue::behind(uint64_t session) const {
+    std::lock_guard<std::mutex> lock(mutex_);
+    const auto found = sessions_.find(session);
+    return found != sessions_.end() ? static_cast<uint32_t>(found->second.waiting.size()) : 0;
+}
+
 void FairQueue::forget_idle_locked(uint64_t session) {
     const auto found = sessions_.find(session);
     if (found != sessions_.end() && found->second.heavy == 0 && found->second.waiting.empty()) sessions_.erase(found);

@@ -62,6 +62,7 @@ class FairQueue {
     void leave_limits(uint64_t session, const Site* site);
     bool enter_heavy(uint64_t session);
     void leave_heavy(uint64_t session);
+    uint32_t behind(uint64_t session) const;  // how many of its searches wait
     // False: too many wait already; the turn is untouched.
     bool push(Turn& turn);
 
