@@ -60,8 +60,8 @@ class Limits:
 
     session_*, workspace_*, user_*: requests under way at once (concurrency) and per second (per_s) of one agent's
     session, of one workspace, of one user; 0: no limit. What exceeds one waits for wait_s at most, `waiting` of a
-    session at most, and is declined then; so are heavy searches that wait for their turn. deadline_s: what one request may
-    take in all; what exceeds it is declined, or broken off in the middle of its answer."""
+    session at most, and is declined then; so are heavy searches that wait for their turn. deadline_s: what one request
+    may take in all; what exceeds it is declined, or broken off in the middle of its answer."""
 
     threads: int = 0
     memory_bytes: int = field(default_factory=lambda: parse_size("50%"))

@@ -84,7 +84,8 @@ class Sessions:
         raw = ffi.new("cs_limits *")
         raw.concurrency = [getattr(limits, f"{scope}_concurrency") for scope in SCOPES]
         raw.per_second = [getattr(limits, f"{scope}_per_s") for scope in SCOPES]
-        raw.waiting, raw.wait_ms, raw.deadline_ms = limits.waiting, int(limits.wait_s * 1000), int(limits.deadline_s * 1000)
+        raw.waiting = limits.waiting
+        raw.wait_ms, raw.deadline_ms = int(limits.wait_s * 1000), int(limits.deadline_s * 1000)
         lib.cs_desk_limit(self._desk.pointer, raw)
 
     def close(self) -> None:

@@ -335,7 +335,7 @@ def long_line(tmp_path: Path) -> Path:
         ["--passthru", "-r", "$0$0", _SLOW, "ascii.txt"],
     ],
 )  # fmt: skip
-def test_a_search_inside_of_one_file_is_given_up_with_its_client(own_box: Box, long_line: Path, argv: list[str]) -> None:
+def test_a_search_inside_of_one_file_ends_with_its_client(own_box: Box, long_line: Path, argv: list[str]) -> None:
     own_box.attach(long_line)
     env = own_box.env | {"CURSERVE_TIMEOUT_MS": "0"}
     command = [str(paths.shim_dir() / "rg"), "--no-config", *argv]

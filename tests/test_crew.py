@@ -24,8 +24,9 @@ def test_the_lowest_rank_gets_the_next_thread(tmp_path: Path) -> None:
     out = tmp_path / "crew_test"
     kernel = ROOT / "curserve" / "kernel"
     subprocess.run(
-        [os.environ.get("CXX", "c++"), "-std=c++17", "-g", "-O1", "-fsanitize=address,undefined", "-pthread", "-I", kernel,
-         ROOT / "tests" / "kernel" / "crew_test.cpp", kernel / "crew.cpp", kernel / "long_slice.cpp", "-o", out],
+        [os.environ.get("CXX", "c++"), "-std=c++17", "-g", "-O1", "-fsanitize=address,undefined", "-pthread",
+         "-I", kernel, ROOT / "tests" / "kernel" / "crew_test.cpp", kernel / "crew.cpp", kernel / "long_slice.cpp",
+         "-o", out],
         check=True,
     )  # fmt: skip
     env = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
