@@ -269,7 +269,7 @@ class Walk {
                 walked_.resize(way.walked);
                 walked_ += shape.path(p).substr(way.skip);
             }
-            if (is_skipped(way, p, is_dir)) {
+            if (is_skipped(way, shape, p, is_dir)) {
                 p = shape.end[p];
                 continue;
             }
@@ -298,7 +298,7 @@ class Walk {
         return filter_.max_filesize >= 0 && view.facts(p).size_bytes > static_cast<uint64_t>(filter_.max_filesize);
     }
 
-    void follow(const Way& way, Position p, int64_t depth) {
+    [[gnu::noinline]] void follow(const Way& way, Position p, int64_t depth) {
         std::shared_ptr<RuleVerdicts> set_aside;  // what rules say of what a link leads to depends on the way there
         set_aside.swap(verdicts_);
         if (!out_->uncertain) lead(way, p, depth);
@@ -329,7 +329,7 @@ class Walk {
                 return note(p, link, top);
             }
         }
-        if ((!is_dir && link.kind() != Kind::kFile) || is_skipped(way, p, is_dir)) return note(p, link, kNowhere);
+        if ((!is_dir && link.kind() != Kind::kFile) || is_skipped(way, *way.view->shape, p, is_dir)) return note(p, link, kNowhere);
         Position unlisted;
         Position target = link.place(view_, &unlisted);
         if (unlisted != kNowhere) return out_->unlisted.push_back(unlisted);
@@ -400,14 +400,15 @@ class Walk {
         return kNowhere;
     }
 
-    bool is_skipped(const Way& way, Position p, bool is_dir) {
+    // Inline, and so is what it asks: the loop over all entries must not pay for what only links need.
+    [[gnu::always_inline]] bool is_skipped(const Way& way, const Shape& shape, Position p, bool is_dir) {
         std::string_view from_base;
         if (needs_walked_) from_base = stripped_of_base(walked_, filter_.cwd);
         if (filter_.overrides) {
             const Verdict v = filter_.overrides->matched(from_base, is_dir);
             if (v != Verdict::kNone) return v == Verdict::kIgnore;
         }
-        const std::string_view path = way.view->shape->path(p), name = way.view->shape->name(p);
+        const std::string_view path = shape.path(p), name = shape.name(p);
         Verdict v = rules_verdict(way, p, path, name, is_dir, from_base);
         if (v == Verdict::kIgnore) return true;
         if (filter_.types) {
@@ -418,8 +419,8 @@ class Walk {
         return v == Verdict::kNone && !filter_.switches.hidden && is_hidden_name(name);
     }
 
-    Verdict rules_verdict(const Way& way, Position p, std::string_view path, std::string_view name, bool is_dir,
-                          std::string_view from_base) {
+    [[gnu::always_inline]] Verdict rules_verdict(const Way& way, Position p, std::string_view path, std::string_view name,
+                                                 bool is_dir, std::string_view from_base) {
         Verdict v = Verdict::kNone;
         if (!stack_->silent()) {
             const auto find = [&] {
