@@ -376,7 +376,10 @@ def test_an_answer_that_has_begun_is_broken_off_at_the_deadline(own_box: Box, lo
     _allow_no_time(own_box)
     rest, err = client.communicate(timeout=60)
     assert client.returncode == 2
-    assert err == b"rg: curserve: the search took longer than [limits] deadline_s allows\n"
+    assert err in (  # the second when the deadline came while the daemon waited for us to read
+        b"rg: curserve: the search took longer than [limits] deadline_s allows\n",
+        b"rg: curserve: the daemon's answer broke off in the middle\n",
+    )
     assert (b"a\n" * 300_000).startswith(begun + rest)
     wait_for(lambda: _queue(own_box)["heavy"] == 0, "its place given back")
 
