@@ -56,7 +56,7 @@ void StandardPrinter::put_plainly(const Found& found) {
         add(separator.data(), separator.size());
     }
     add(line, size);
-    add(term.data(), term.size());
+    if (!ended) add(term.data(), term.size());
     out_.took(static_cast<size_t>(to - start));
 }
 
