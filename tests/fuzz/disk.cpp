@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "bytes.h"
 #include "decode.h"
@@ -14,6 +15,8 @@
 #include "gram_query.h"
 #include "relative_git.h"
 #include "select.h"
+#include "single_byte.h"
+#include "spec.h"
 #include "walk.h"
 
 using namespace curserve;
@@ -85,18 +88,30 @@ void global_rules(const std::vector<uint8_t>& config) {
     if (now.rules != nullptr) (void)now.rules->matched("a/b.c", false);
 }
 
-bool is_utf8(const std::vector<uint8_t>& text) { return decode_utf8(text.data(), text.size()) == text; }
+bool is_utf8(const std::vector<uint8_t>& text) { return decode_utf8(text.data(), text.size()).text == text; }
 
-void decoded(const std::vector<uint8_t>& raw) {
+void holds(const Decoded& decoded, size_t raw_size) {
+    const std::vector<uint8_t>& text = decoded.text;
+    HOLDS(text.size() <= 3 * raw_size);
+    HOLDS(std::is_sorted(decoded.ends.begin(), decoded.ends.end()));
+    HOLDS(decoded.ends.empty() ? text.empty() : decoded.ends.back() == text.size());
+    for (const size_t error : decoded.errors) HOLDS(error + 3 <= text.size());
+    // A second mark at the start stays, and would be dropped by a second reading.
+    if (!(text.size() >= 3 && text[0] == 0xef && text[1] == 0xbb && text[2] == 0xbf)) HOLDS(is_utf8(text));
+}
+
+void decoded(Bytes& in) {
+    const size_t first = 1 + in.byte() % 16;
+    const uint8_t encoding = in.byte();
+    const std::vector<uint8_t> raw = in.take(in.left());
     const auto* p = raw.data();
-    const std::vector<uint8_t> utf8 = decode_utf8(p, raw.size());
-    HOLDS(utf8.size() <= 3 * raw.size());
-    for (const std::vector<uint8_t>& text : {decode_utf16(p, raw.size(), false), decode_utf16(p, raw.size(), true),
-                                             transcode_utf16(raw, false), transcode_utf16(raw, true), decode_latin1(p, raw.size()), utf8}) {
-        // A second mark at the start stays, and would be dropped by a second reading.
-        if (!(text.size() >= 3 && text[0] == 0xef && text[1] == 0xbb && text[2] == 0xbf)) HOLDS(is_utf8(text));
-        HOLDS(text.size() <= 3 * raw.size());
-    }
+    holds(decode_utf8(p, raw.size(), first), raw.size());
+    holds(decode_utf16(p, raw.size(), first, false), raw.size());
+    holds(decode_utf16(p, raw.size(), first, true), raw.size());
+    if (raw.size() >= 2 && ((p[0] == 0xff && p[1] == 0xfe) || (p[0] == 0xfe && p[1] == 0xff)))
+        holds(decode_utf16_file(p, raw.size()), raw.size());
+    const size_t row = encoding % std::size(kSingleBytes);
+    holds(decode_single_byte(p, raw.size(), first, static_cast<uint8_t>(CS_ENCODING_SINGLE_BYTE + row)), raw.size());
 }
 
 void grams(const std::vector<uint8_t>& packed) {
@@ -115,7 +130,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         case 1: index_of(in.take(in.left()), 32); break;
         case 2: git_files(in); break;
         case 3: global_rules(in.take(in.left())); break;
-        case 4: decoded(in.take(in.left())); break;
+        case 4: decoded(in); break;
         default: grams(in.take(in.left()));
     }
     return 0;

@@ -125,8 +125,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         try {
             const Vm vm(spec.program, kSlots);
             VmScratch scratch;
+            Pace pace;
             size_t slots[kSlots];
-            (void)vm.search(text.data(), text.size(), 0, text.size(), scratch, slots, kSlots);
+            (void)vm.search(text.data(), text.size(), 0, text.size(), scratch, pace, slots, kSlots);
             (void)Matcher::compile(spec);
         } catch (const std::runtime_error&) {  // malformed
         }
