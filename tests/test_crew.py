@@ -36,7 +36,7 @@ def test_the_lowest_rank_gets_the_next_thread(tmp_path: Path) -> None:
 
 
 def _slice_ns(tid: int) -> int:
-    """How long a thread wants to run at a time. 0: this kernel knows nothing of it. ProcessLookupError: it has ended."""
+    """How long a thread wants to run at a time. 0: this kernel knows nothing of it. ProcessLookupError: it ended."""
     attributes = ctypes.create_string_buffer(_ATTRIBUTES.size)
     number = _SCHED_GETATTR[platform.machine()]
     if ctypes.CDLL(None, use_errno=True).syscall(number, tid, attributes, _ATTRIBUTES.size, 0) != 0:
