@@ -58,6 +58,10 @@ class Controlled(Protocol):
         and "reason". Without, it ends as soon as the work has begun. Closing it early leaves the workspace alone.
         """
 
+    def prefetch(self, folder: bytes) -> str:
+        """Begin to load the repository around a folder as its first search would. What that search would be told:
+        "loading", "unknown_root", ...; "attached" when there is nothing to do."""
+
     def detach(self, root: bytes) -> None:
         """Forget the workspace; CurserveError when there is none."""
 
@@ -171,6 +175,8 @@ class ControlPlane:
                 for last in controlled.attach(root, bool(request.get("wait", True))):
                     yield {"ok": True, "done": False, **last}
                 yield {**last, "ok": True, "done": True}
+            case "prefetch":
+                yield {"ok": True, "state": controlled.prefetch(_root(request))}
             case "detach":
                 controlled.detach(_root(request))
                 yield {"ok": True}

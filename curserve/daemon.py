@@ -236,6 +236,12 @@ class Daemon:
             yield _progress(workspace.numbers())
         yield _progress(workspace.numbers())
 
+    def prefetch(self, folder: bytes) -> str:
+        """As Controlled.prefetch."""
+        if self._workspaces.find([folder]) is not None:
+            return "attached"
+        return self._workspaces.attach_for([folder])
+
     def detach(self, root: bytes) -> None:
         """As Controlled.detach."""
         if not self._workspaces.detach(root):

@@ -38,6 +38,11 @@
     return Reflect.apply(init, this, [options]);
   }
   EventEmitter.init = initEmitter;
+  if (isAgent()) {
+    try {
+      load('./prefetch.cjs').prefetch(kept);
+    } catch (error) {}
+  }
   delete require.cache[__filename];
 
   /* gemini takes rg from a system folder only, and searches without it when another one is first on PATH. So in a shell
@@ -48,6 +53,11 @@
     const folder = shim.slice(0, shim.lastIndexOf('/'));
     const path = process.env.PATH || '';
     if (path.includes(folder)) process.env.PATH = path.split(':').filter((entry) => entry !== folder).join(':');
+  }
+
+  /* An agent will search where it was started; any other program most likely not. */
+  function isAgent() {
+    return /(^|\/)(qwen|gemini|codex|claude|opencode)(\.[cm]?js)?$/.test(process.argv[1] || '');
   }
 
   /* Gives the process handles' `spawn` a test for one name. The rest is loaded when a program of that name is started. */

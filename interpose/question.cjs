@@ -213,4 +213,4 @@ function fieldsOf(frame) {
   };
 }
 
-module.exports = { look };
+module.exports = { look, place };

@@ -67,6 +67,28 @@ def run(program: str, script: str, *words: str, env: dict[str, str]) -> Any:
     return json.loads(done.stdout)
 
 
+def test_an_agent_that_starts_has_its_repository_loaded(own_box: Box, program: str, tmp_path: Path) -> None:
+    """Before it searches, and wherever in the repository it stands; another program's is left alone."""
+    for name in ("qwen", "build.js"):
+        (tmp_path / name).write_text("")
+        (tmp_path / f"of-{name}" / ".git").mkdir(parents=True)
+        (tmp_path / f"of-{name}" / "sub").mkdir()
+    for name in ("build.js", "qwen"):
+        done = subprocess.run(
+            [program, tmp_path / name], env=hooked(CURSERVE_SOCKET=str(own_box.socket)), capture_output=True,
+            cwd=tmp_path / f"of-{name}" / "sub", stdin=subprocess.DEVNULL, check=True,
+        )  # fmt: skip
+        assert done.stdout == done.stderr == b""
+
+    def served() -> list[str]:
+        known = own_box.control("workspaces")["workspaces"]
+        return [workspace["root"] for workspace in known if workspace["state"] == "served"]
+
+    wait_for(lambda: served() == [str(tmp_path / "of-qwen")], "the agent's repository, and no other")
+    assert own_box.control("prefetch", root=str(tmp_path / "of-qwen"))["state"] == "attached"
+    assert own_box.control("prefetch", root="/")["state"] == "unknown_root"
+
+
 def results(forms: dict[str, Any]) -> dict[str, Any]:
     return {name: seen["result"] for name, seen in forms.items()}
 
