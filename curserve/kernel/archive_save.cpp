@@ -86,7 +86,8 @@ int Archive::save_now(const std::string& root, const View& view, const GramIndex
             if (const SegmentRef segment = bundle->segment.lock()) here.insert(segment.get());
         }
     }
-    for (const SegmentRef& segment : index.snapshot()->segments) {
+    const auto kept = index.snapshot();
+    for (const SegmentRef& segment : kept->segments) {
         if (cancel.load() || cancel_.load()) return ECANCELED;
         if (here.count(segment.get()) != 0) continue;
         std::vector<ContentRef> contents;

@@ -334,7 +334,8 @@ uint64_t GramIndex::drop(const View& view, const std::vector<ViewRef>& others) {
     auto after = std::make_shared<Snapshot>();
     std::vector<ContentRef> scanned;
     uint64_t bytes = 0;
-    for (const SegmentRef& segment : snapshot()->segments) {
+    const auto kept = snapshot();
+    for (const SegmentRef& segment : kept->segments) {
         std::vector<ContentRef> live;
         uint64_t live_bytes = 0, mine_bytes = 0;
         for (const std::weak_ptr<const Content>& held : segment->held) {

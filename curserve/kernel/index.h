@@ -177,6 +177,7 @@ class GramIndex {
         uint64_t segments, contents, text_bytes, index_bytes;
     };
     Numbers numbers() const;
+    // To be kept while anything in it is looked at: a build puts another in its place at any moment.
     SnapshotRef snapshot() const { return std::atomic_load(&snapshot_); }
 
     static constexpr size_t kSmallMost = 8;

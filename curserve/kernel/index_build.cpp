@@ -379,7 +379,8 @@ void GramIndex::build(std::vector<ContentRef> contents, const std::vector<Segmen
     if (failed.load() || cancel.load()) return;
     std::lock_guard<std::mutex> lock(publishing_);
     auto after = std::make_shared<Snapshot>();
-    for (const SegmentRef& segment : snapshot()->segments) {
+    const auto kept = snapshot();
+    for (const SegmentRef& segment : kept->segments) {
         if (std::find(replaced.begin(), replaced.end(), segment) == replaced.end()) after->segments.push_back(segment);
     }
     after->segments.insert(after->segments.end(), made.begin(), made.end());
@@ -396,7 +397,8 @@ void GramIndex::adopt(std::shared_ptr<Segment> made, const SegmentRef& replaced)
     std::lock_guard<std::mutex> lock(publishing_);
     made->serial = next_serial.fetch_add(1);
     auto after = std::make_shared<Snapshot>();
-    for (const SegmentRef& segment : snapshot()->segments) {
+    const auto kept = snapshot();
+    for (const SegmentRef& segment : kept->segments) {
         if (segment != replaced) after->segments.push_back(segment);
     }
     for (uint32_t number = 0; number < made->contents; ++number) {
