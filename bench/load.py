@@ -175,7 +175,9 @@ def _python_files(tree: Path) -> list[Path]:
         [REAL_RG, "--no-config", "--files", "--null", "-t", "py", "--sort", "path"], cwd=tree, capture_output=True,
         check=True,
     )  # fmt: skip
-    files = [tree / os.fsdecode(name) for name in listed.stdout.split(b"\0")[:-1]]
+    # A file that -t asks for is listed even when it is hidden; a search without -t passes over it.
+    names = [os.fsdecode(name) for name in listed.stdout.split(b"\0")[:-1]]
+    files = [tree / name for name in names if not name.startswith(".") and "/." not in name]
     found = []
     for file in files:
         with suppress(UnicodeDecodeError):
