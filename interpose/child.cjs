@@ -5,7 +5,7 @@
  * come from our call of the handle's onexit.
  * Invariant: until the first output byte or the exit a decline or any trouble ends in the real spawn, on the real
  * handles, with the cwd, arguments and environment of the moment of the call; after it in a message and exit code 2, as
- * with the shim.
+ * with the shim. As there, the first byte waits for the whole answer, up to HELD_BYTES.
  * A child of ours has a pid that no process can have (above the kernel's limit of 2^22), so that a signal sent to it
  * reaches nobody; process.kill knows those that are alive. After a decline child.pid is the real one.
  * Known differences: a served child is not seen by ps; a parent that ends at once takes it along.
@@ -21,6 +21,7 @@ const { trace } = require('./trace.cjs');
 
 const FIRST_PID = 4194305;
 const STALLED_MS = 60000;
+const HELD_BYTES = 8 * 1024 * 1024;
 const LONG_MS = 2147483647;
 const ESRCH = -3;
 const { SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT, SIGCHLD, SIGURG, SIGWINCH } = os.constants.signals;
@@ -58,6 +59,8 @@ class Child {
   #referenced = true;
   #stopped = false;
   #complained = false;
+  #held = []; /* of the answer, while none of it is shown: {fd, bytes}; fd 0: the code of pipe() */
+  #heldBytes = 0;
   #pipeCode = -1;
   #started;
 
@@ -130,6 +133,8 @@ class Child {
     }
     const name = Object.keys(os.constants.signals).find((key) => os.constants.signals[key] === signal);
     if (name === undefined) return -22;
+    if (this.#heldBytes > 0) this.#show();
+    if (this.#state === OVER) return ESRCH; /* a reader was gone, or killed us itself */
     trace(this.#asked, this.#state === SHOWN ? null : 'killed', UNKNOWN, this.#started);
     this.#end();
     setImmediate(() => this.#exit(0, name));
@@ -152,8 +157,33 @@ class Child {
 
   /* --- the answer --- */
   output(fd, bytes) {
-    if (this.#state === OVER) return;
+    /* Memory of its own, as a read from a real pipe has. */
+    const copy = Buffer.allocUnsafeSlow(bytes.length);
+    bytes.copy(copy);
+    if (this.#state !== ASKING) return this.#put(fd, copy);
+    this.#held.push({ fd, bytes: copy });
+    this.#heldBytes += copy.length;
+    if (this.#heldBytes > HELD_BYTES) this.#show();
+  }
+
+  pipe(code) {
+    if (this.#state === ASKING) this.#held.push({ fd: 0, bytes: code });
+    else this.#pipeCode = code;
+  }
+
+  /* From here on the answer is the daemon's. */
+  #show() {
     this.#settle();
+    const held = this.#held;
+    this.#held = [];
+    for (const { fd, bytes } of held) {
+      if (fd === 0) this.#pipeCode = bytes;
+      else this.#put(fd, bytes);
+    }
+  }
+
+  #put(fd, bytes) {
+    if (this.#state === OVER) return;
     if (fd === 2) this.#complained = true;
     const pipe = this.#pipes[fd];
     if (pipe === undefined) {
@@ -163,20 +193,13 @@ class Child {
       const code = fd === 2 ? 0 : this.#pipeCode >= 0 ? this.#pipeCode : this.#complained ? 2 : 0;
       this.exit(code, UNKNOWN);
     } else {
-      /* Memory of its own, as a read from a real pipe has. */
-      const copy = Buffer.allocUnsafeSlow(bytes.length);
-      bytes.copy(copy);
-      pipe.give(copy);
+      pipe.give(bytes);
     }
   }
 
-  pipe(code) {
-    this.#pipeCode = code;
-  }
-
   exit(code, times) {
+    if (this.#state === ASKING) this.#show();
     if (this.#state === OVER) return;
-    this.#settle();
     trace(this.#asked, null, times, this.#started);
     this.#end();
     this.#exit(code, '');

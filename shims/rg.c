@@ -3,14 +3,16 @@
  * In: argv, environment, cwd, descriptors 0 to 2. Out: what ripgrep would print, and its exit code.
  * Invariant: until the first output byte any trouble ends in an exec of the real rg with the same argv, environment
  * (plus CURSERVE_HOP, see real.h), cwd and descriptors; after it, in a message and exit code 2. Never in both.
+ * The first byte waits for the whole answer, up to kHeld bytes (not on a terminal, where someone is watching): a daemon
+ * that is killed in the middle of it costs time and nothing else.
  * Not here: any knowledge of ripgrep's flags or output. stdin is never read.
  *
  * Environment (empty counts as unset):
  *   CURSERVE_DISABLE     anything but "0": the real rg at once
  *   CURSERVE_SOCKET      the daemon's socket; else that of /run/user/UID/curserve or /tmp/curserve-UID, whichever is a
  *                        directory, ours and of mode 0700
- *   CURSERVE_TIMEOUT_MS  wait so long for the first output byte (default 4000, so that the real rg can still answer a
- *                        caller that waits 10 s; 0: no limit)
+ *   CURSERVE_TIMEOUT_MS  wait so long for the answer's next bytes while none is shown (default 4000, so that the real
+ *                        rg can still answer a caller that waits 10 s; 0: no limit)
  *   CURSERVE_TRACE       a file to append one JSON line to: {"served","reason","argv","us"}; argv without argv[0]; a
  *                        byte that is not UTF-8 is written \u00XX; arguments that do not fit 128 KiB are left out and
  *                        counted in "argv_cut"; unknown times are 0
@@ -28,7 +30,7 @@
  *
  * No daemon: one more statx, of the file that a daemon leaves which may be started again (wake.h).
  *
- * Memory: one buffer of 128 KiB in .bss, of which only the pages in use are touched. No allocation.
+ * Memory: one buffer of kHeld bytes in .bss, of which only the pages in use are touched. No allocation.
  *
  * Build (the one place for the flags; x86-64 and aarch64):
  * cc -std=c17 -Os -Wall -Wextra -Wconversion -Werror -ffreestanding -fno-builtin -fno-stack-protector -fno-pie \
@@ -42,12 +44,14 @@
 #include "wake.h"
 #include "wire.h"
 
-enum { kTimeoutMs = 4000, kStalledMs = 60000, kPieces = 64 };
+enum { kTimeoutMs = 4000, kStalledMs = 60000, kPieces = 256 };
+/* What is held back, and how much is taken at a time once it is shown as it comes (a core's cache keeps that). */
+enum { kHeld = 8 * 1024 * 1024, kWindow = 128 * 1024 };
 /* How long to ask for the answer again and again, giving way to others, before we sleep: an answer from memory is there
  * sooner than a core that went idle is back. */
 enum { kSpinUs = 200 };
 
-static unsigned char buffer[128 * 1024];        /* replies as they come in; at the end the trace's line */
+static unsigned char buffer[kHeld];             /* replies as they come in; at the end the trace's line */
 
 static const char *const sent_names[] = CS_WIRE_ENV;
 enum { kSentNames = sizeof sent_names / sizeof *sent_names };
@@ -78,7 +82,7 @@ static void trace(const char *reason, const struct cs_wire_exit *times) {
     if (fd < 0) return;
     if (!times) times = &unknown;
     /* 512 bytes stay free for what follows the arguments. */
-    struct text line = {(char *)buffer, (char *)buffer + sizeof buffer - 512, 0};
+    struct text line = {(char *)buffer, (char *)buffer + kWindow - 512, 0};
     text_add(&line, reason ? "{\"served\":false,\"reason\":" : "{\"served\":true,\"reason\":null");
     if (reason) text_json(&line, reason, strlen(reason));
     text_add(&line, ",\"argv\":[");
@@ -343,20 +347,30 @@ static void show(int fd, struct sys_iovec *iov, int count) {
     }
 }
 
-/* Bytes of the buffer that wait for one descriptor. Shown together: a reply of many small frames is one writev. */
-static struct { struct sys_iovec iov[kPieces]; int count; int fd; } pending;
+/* Bytes of the buffer that wait to be shown, in order: a reply of many small frames is one writev. fd 0: no bytes, but
+ * shim.pipe_code from here on, which is `size`. */
+static struct { struct sys_iovec iov[kPieces]; int fd[kPieces]; int count; } pending;
 
 static void show_pending(void) {
-    if (!pending.count) return;
-    int count = pending.count;
+    const int count = pending.count;
     pending.count = 0;
-    if (pending.fd == 2) shim.complained = 1;
-    show(pending.fd, pending.iov, count);
+    for (int first = 0, end; first < count; first = end) {
+        const int fd = pending.fd[first];
+        for (end = first + 1; end < count && fd && pending.fd[end] == fd; end++) {}
+        if (fd == 0) shim.pipe_code = (long)pending.iov[first].size;
+        if (fd == 2) shim.complained = 1;
+        if (fd) show(fd, pending.iov + first, end - first);
+    }
 }
 
-static void add_pending(int fd, const void *bytes, size_t size) {
-    if (pending.count == kPieces || (pending.count && pending.fd != fd)) show_pending();
-    pending.fd = fd;
+static void add_pending(int fd, const unsigned char *bytes, size_t size) {
+    struct sys_iovec *last = pending.iov + pending.count - 1;
+    if (pending.count && pending.fd[pending.count - 1] == fd && (const unsigned char *)last->base + last->size == bytes) {
+        last->size += size;             /* more of the same frame */
+        return;
+    }
+    if (pending.count == kPieces) show_pending();
+    pending.fd[pending.count] = fd;
     pending.iov[pending.count++] = (struct sys_iovec){bytes, size};
 }
 
@@ -385,8 +399,7 @@ static int control_frame(const struct cs_wire_head *head, const unsigned char *a
     case CS_WIRE_PIPE:
         if (head->size != sizeof code) protocol("protocol");
         memcpy(&code, at, sizeof code);
-        show_pending();                 /* what came before it goes by the code from before */
-        shim.pipe_code = (long)(code & 0xff);
+        add_pending(0, NULL, code & 0xff);
         return 1;
     case CS_WIRE_DECLINE:
         memcpy(reason, at, head->size);
@@ -397,14 +410,17 @@ static int control_frame(const struct cs_wire_head *head, const unsigned char *a
     }
 }
 
-/* Copies the answer out as it comes and leaves. A frame's text need not fit the buffer; the other frames must. */
+/* Copies the answer out: what is held back at its end, the rest as it comes. A frame's text need not fit the buffer; the
+ * other frames must. */
 static _Noreturn void answer(void) {
     size_t begin = 0, end = 0;
     uint32_t left = 0;                  /* bytes to come of the frame of output we are in */
     int fd = 1;
+    const int holds = shim.kind[1] != CS_FD_TTY;
     const uint64_t spin_until_us = sys_now_us() + kSpinUs;
     for (;;) {
-        long got = sys_call(__NR_recvfrom, shim.fd, (long)(buffer + end), (long)(sizeof buffer - end), 0, 0, 0);
+        const size_t room = (shim.shown || !holds ? kWindow : kHeld) - end;
+        long got = sys_call(__NR_recvfrom, shim.fd, (long)(buffer + end), (long)room, 0, 0, 0);
         if (got == -EINTR) continue;
         if (got == -EAGAIN) {
             if (!shim.shown && sys_now_us() < spin_until_us) sys_call(__NR_sched_yield, 0, 0, 0, 0, 0, 0);
@@ -413,10 +429,12 @@ static _Noreturn void answer(void) {
         }
         if (got <= 0) protocol("lost");
         end += (size_t)got;
+        int grown = 0;
         for (;;) {
             if (left) {
                 size_t size = end - begin < left ? end - begin : left;
                 if (size) add_pending(fd, buffer + begin, size);
+                grown |= size > 0;
                 begin += size;
                 left -= (uint32_t)size;
             }
@@ -434,6 +452,10 @@ static _Noreturn void answer(void) {
             } else {
                 break;
             }
+        }
+        if (holds && !shim.shown && end < kHeld) {
+            if (grown && shim.deadline_us) shim.deadline_us = sys_now_us() + (uint64_t)shim.timeout_ms * 1000u;
+            continue;
         }
         show_pending();
         memmove(buffer, buffer + begin, end - begin);   /* a piece of a head or of a small frame, if anything */

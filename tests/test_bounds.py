@@ -122,8 +122,8 @@ def _has_hung_up(client: socket.socket) -> bool:
 
 @contextmanager
 def _that_never_read(box: Box, cwd: Path, argv: list[str], count: int = 1) -> Iterator[None]:
-    """So many clients whose answers do not fit the sockets and pipes between, and whom the daemon is seen to wait for.
-    It gives each of them up after 30 s."""
+    """So many clients whose answers fit neither the shim nor the sockets and pipes between, and whom the daemon is seen
+    to wait for. It gives each of them up after 30 s."""
     command = [str(paths.shim_dir() / "rg"), "--no-config", *argv]
     env = box.env | {"CURSERVE_TIMEOUT_MS": "60000"}
     clients = [
@@ -142,7 +142,7 @@ def _that_never_read(box: Box, cwd: Path, argv: list[str], count: int = 1) -> It
 def test_clients_that_never_read_stop_nobody(own_box: Box, large: Path) -> None:
     """More of them than the daemon has threads at first. Each has its thread, as a light search (below 4 MiB) does."""
     own_box.attach(large)
-    with _that_never_read(own_box, large, ["-n", "words", *(f"{index:02}.txt" for index in range(8))], count=24):
+    with _that_never_read(own_box, large, ["--json", "words", *(f"{index:02}.txt" for index in range(8))], count=24):
         assert compare(own_box, ["-c", "words", "01.txt"], large).served
 
 
@@ -366,10 +366,12 @@ def _allow_no_time(box: Box) -> None:
 
 def test_an_answer_that_has_begun_is_broken_off_at_the_deadline(own_box: Box, long_line: Path) -> None:
     (long_line / "a.txt").write_text("a b\n" * 300_000)
+    shown = "x" * 60  # more of it than the shim holds back
     own_box.attach(long_line)
     client = subprocess.Popen(
-        [str(paths.shim_dir() / "rg"), "--no-config", "-oI", _SLOW], cwd=long_line, stdin=subprocess.DEVNULL,
-        env=own_box.env | {"CURSERVE_TIMEOUT_MS": "0"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        [str(paths.shim_dir() / "rg"), "--no-config", "-oI", "-r", shown, _SLOW], cwd=long_line,
+        env=own_box.env | {"CURSERVE_TIMEOUT_MS": "0"}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, bufsize=0,
     )  # fmt: skip
     assert client.stdout is not None
     begun = client.stdout.read(100_000)
@@ -380,7 +382,7 @@ def test_an_answer_that_has_begun_is_broken_off_at_the_deadline(own_box: Box, lo
         b"rg: curserve: the search took longer than [limits] deadline_s allows\n",
         b"rg: curserve: the daemon's answer broke off in the middle\n",
     )
-    assert (b"a\n" * 300_000).startswith(begun + rest)
+    assert (f"{shown}\n".encode() * 300_000).startswith(begun + rest)
     wait_for(lambda: _queue(own_box)["heavy"] == 0, "its place given back")
 
 

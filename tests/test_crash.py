@@ -20,7 +20,7 @@ def test_a_crash_says_what_was_served(place: Place, tmp_path: Path, number: sign
     (root / "large.txt").write_text("a line with the needle\n" * 200_000)
     pid = place.start()
     assert place.run("attach", str(root)).returncode == 0
-    argv = [str(paths.shim_dir() / "rg"), "--no-config", "-n", "needle\x1b", "-e", "needle", "large.txt"]
+    argv = [str(paths.shim_dir() / "rg"), "--no-config", "--json", "needle\x1b", "-e", "needle", "large.txt"]
     with subprocess.Popen(argv, cwd=root, env=place.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE) as search:  # fmt: skip
         wait_for(lambda: place.status()["queue"]["stalled"] == 1, "a search under way: nobody reads its answer")
@@ -34,7 +34,7 @@ def test_a_crash_says_what_was_served(place: Place, tmp_path: Path, number: sign
     assert "most recent call first" in text, "the stacks of all threads"
     found = crashes.last(place.beside("log"))
     assert found is not None and (found.pid, found.signal) == (pid, number.name)
-    assert found.serving == (f"pid {search.pid}, in {root} | --no-config | -n | needle? | -e | needle | large.txt",)
+    assert found.serving == (f"pid {search.pid}, in {root} | --no-config | --json | needle? | -e | needle | large.txt",)
     down = place.run("status")
     assert "the last crash was at" in down.stdout and number.name in down.stdout and str(report) in down.stdout
     place.start()

@@ -189,6 +189,7 @@ def test_an_answer_byte_by_byte(scripted: Scripted) -> None:
         frame(DECLINE, b"version", version=9),
         frame(77),
         frame(STDOUT, size=1 << 30),
+        frame(STDERR, b"bad\n") + frame(STDOUT, b"x" * 1_000_000) * 8,
         exit_frame()[:-1],
     ],
 )
@@ -205,8 +206,8 @@ def test_a_daemon_that_does_not_answer_in_time(scripted: Scripted) -> None:
 
 
 def test_trouble_after_the_first_byte_is_told(scripted: Scripted) -> None:
-    got = scripted.seen("plain", frame(STDOUT, b"one\n"))
-    assert (got["out"], got["events"][-1]) == (4, ["close", "2", "null"])
+    got = scripted.seen("plain", *[frame(STDOUT, b"x" * 1_000_000)] * 9)
+    assert (got["out"], got["events"][-1]) == (9_000_000, ["close", "2", "null"])
     assert got["err"] == "rg: curserve: the daemon's answer broke off in the middle\n"
 
 
@@ -227,7 +228,8 @@ def test_a_reader_that_leaves_ends_the_child(scripted: Scripted) -> None:
 
 
 def test_a_signal_ends_the_child_and_the_request(scripted: Scripted) -> None:
-    got = scripted.seen("kill", frame(STDOUT, b"x"), hold=True)
+    got = scripted.seen("kill", *[frame(STDOUT, b"x" * 1_000_000)] * 9, hold=True)
+    assert got["pids"] == [True, True]
     assert ["exit", "null", "SIGINT"] in got["events"] and got["events"][-1] == ["close", "null", "SIGINT"]
     got = scripted.seen("kill_early", hold=True)
     assert (got["out"], got["events"][-1]) == (0, ["close", "null", "SIGTERM"])

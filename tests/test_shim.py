@@ -543,10 +543,13 @@ def test_signals_are_as_we_found_them(place: Place, tmp_path: Path) -> None:
     "rest", [b"", frame(DECLINE, b"late"), b"garbage garbage", frame(STDOUT, b"", size=99), exit_frame()[:-3]]
 )
 def test_breaks_off_after_output(place: Place, rest: bytes) -> None:
+    """More than is held back came, and was shown."""
     shown = threading.Event()
+    first = [frame(STDOUT, b"first%d\n" % number + b"y" * 1_000_000) for number in range(9)]
 
     def script(peer: socket.socket, request: Request) -> bytes:
-        peer.sendall(frame(STDOUT, b"first\n"))
+        for piece in first:
+            peer.sendall(piece)
         shown.wait(10)
         return rest
 
@@ -561,11 +564,75 @@ def test_breaks_off_after_output(place: Place, rest: bytes) -> None:
         )
         assert child.stdout
         assert child.stderr
-        assert os.read(child.stdout.fileno(), 100) == b"first\n"
+        size = sum(len(piece) - 12 for piece in first)
+        assert child.stdout.read(size).startswith(b"first0\n")
         shown.set()
         assert child.stdout.read() == b""
         assert child.stderr.read() == b"rg: curserve: the daemon's answer broke off in the middle\n"
         assert child.wait(10) == 2
+
+
+@pytest.mark.parametrize(
+    ("rest", "reason"),
+    [
+        (b"", "lost"),
+        (frame(DECLINE, b"late"), "late"),
+        (b"garbage garbage", "protocol"),
+        (frame(STDOUT, b"", size=99), "lost"),
+        (frame(STDERR, b"and more"), "lost"),
+        (exit_frame()[:-3], "lost"),
+    ],
+)
+def test_what_breaks_off_before_it_is_whole_is_the_real_rgs(place: Place, rest: bytes, reason: str) -> None:
+    """Of a daemon that is killed in the middle of an answer nothing is seen."""
+    begun = frame(STDERR, b"rg: oops\n") + frame(STDOUT, b"first\n" * 100_000) * 8
+    with serving(place.socket, reply(begun + rest)):
+        place.is_real(reason)
+
+
+def test_a_daemon_that_stops_in_the_middle_is_not_waited_for(place: Place) -> None:
+    done = threading.Event()
+
+    def script(peer: socket.socket, request: Request) -> None:
+        peer.sendall(frame(STDOUT, b"first\n"))
+        done.wait(30)
+
+    with serving(place.socket, script):
+        place.is_real("timeout", env={**place.env, "CURSERVE_TIMEOUT_MS": "150"})
+        done.set()
+
+
+def test_each_piece_of_an_answer_has_the_limit(place: Place) -> None:
+    """What keeps coming is waited for, longer than the limit in all."""
+
+    def script(peer: socket.socket, request: Request) -> bytes:
+        for _ in range(8):
+            peer.sendall(frame(STDOUT, b"line\n"))
+            time.sleep(0.5)
+        return exit_frame(0)
+
+    with serving(place.socket, script):
+        assert place.run("x", env={**place.env, "CURSERVE_TIMEOUT_MS": "3000"}).stdout == b"line\n" * 8
+    assert place.traced()["served"] is True
+
+
+def test_a_terminal_is_shown_what_there_is(place: Place) -> None:
+    done = threading.Event()
+
+    def script(peer: socket.socket, request: Request) -> bytes:
+        peer.sendall(frame(STDOUT, b"first\n"))
+        done.wait(30)
+        return frame(STDOUT, b"second\n") + exit_frame(0)
+
+    ours, theirs = os.openpty()
+    with serving(place.socket, script):
+        child = subprocess.Popen([place.shim, "x"], env=place.env, stdin=subprocess.DEVNULL, stdout=theirs)
+        os.close(theirs)
+        assert os.read(ours, 100) == b"first\r\n"
+        done.set()
+        assert os.read(ours, 100) == b"second\r\n"
+        assert child.wait(10) == 0
+    os.close(ours)
 
 
 # ---- finding the real rg, never ourselves ----
