@@ -1,11 +1,11 @@
 """`make load`, or python -m bench.load: a hundred agents on twenty worktrees, and the daemon killed under them.
 
 In: how many, for how long. Out: one line per part on stdout, the run as JSON where asked for; exit status 1 when an
-answer was wrong. First part: searches in bursts of 8, edits, checkouts, attach and detach (crowd.py), with the
-daemon's memory watched: what it has grown by between a fifth of the time and the end. Second part: the same, while
+answer was wrong or broken off. First part: searches in bursts of 8, edits, checkouts, attach and detach (crowd.py), with
+the daemon's memory watched: what it has grown by between a fifth of the time and the end. Second part: the same, while
 the daemon is killed (SIGKILL) at random times. The worktrees are of three repositories made from source distributions
-(corpora.py). Times are of a machine that is busy with the agents themselves; their use is to be compared with each
-other.
+(corpora.py). Of every search it is known who answered it, the daemon or the real rg, and why (CURSERVE_TRACE). Times
+are of a machine that is busy with the agents themselves; their use is to be compared with each other.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -77,7 +78,7 @@ def main() -> int:
         wanted.json.write_text(text)
     if wanted.record:
         (ROOT / "bench" / "runs" / f"load-{run['date'][:10]}-{run['commit']}.json").write_text(text)
-    return 1 if any(part["wrong"] for part in run["parts"]) else 0
+    return 1 if any(part["wrong"] or part["broken_off"] for part in run["parts"]) else 0
 
 
 def _part(
@@ -105,18 +106,37 @@ def _part(
                 kills += 1
                 next_kill_s = time.monotonic() + chance.uniform(0.2, 1.8) * kill_every_s
 
-        tally = crowd.run(grounds, count, machine.shim(), box, seconds, pause_s, meanwhile)
+        trace = box.folder / "trace"
+        tally = crowd.run(grounds, count, machine.shim(), box, seconds, pause_s, meanwhile, trace)
         status = box.control("status")
-    return _facts(name, tally, resident, status, kills, seconds)
+        ends = _ends(trace)
+    return _facts(name, tally, resident, status, ends, kills, seconds)
+
+
+def _ends(trace: Path) -> Counter[str]:
+    """How many searches ended how, by what the shim itself says: served, broken_off, or the reason of a decline."""
+    ends: Counter[str] = Counter()
+    with trace.open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            end = json.loads(line)
+            # After the first byte there is no reason but a message.
+            told = end["reason"] and end["reason"].startswith("curserve:")
+            ends["served" if end["served"] else "broken_off" if told else end["reason"]] += 1
+    return ends
 
 
 def _facts(
-    name: str, tally: Tally, resident: list[tuple[float, int]], status: dict[str, Any], kills: int, seconds: float
+    name: str,
+    tally: Tally,
+    resident: list[tuple[float, int]],
+    status: dict[str, Any],
+    ends: Counter[str],
+    kills: int,
+    seconds: float,
 ) -> dict[str, Any]:
     settled = [size for at_s, size in resident if at_s >= seconds * _SETTLED_SHARE] or [resident[-1][1]]
     tenth = max(1, len(settled) // 10)
     first, last = sorted(settled[:tenth])[tenth // 2], sorted(settled[-tenth:])[tenth // 2]
-    requests = status["requests"]
     return {
         "part": name,
         "seconds": seconds,
@@ -127,13 +147,13 @@ def _facts(
         "edits": tally.edits,
         "checkouts": tally.checkouts,
         "detaches": tally.detaches,
-        "broken_off": tally.broken_off,
-        "served": requests["served"],  # of the last daemon, if it was killed
-        "declined_by_reason": requests["declined_by_reason"],
+        "broken_off": ends.pop("broken_off", 0),
+        "served": ends.pop("served", 0),
+        "answered_by_rg": dict(sorted(ends.items())),  # by reason
         "p50_ms": round(quantile(tally.us, 0.5) / 1000, 2),
         "p90_ms": round(quantile(tally.us, 0.9) / 1000, 2),
         "p99_ms": round(quantile(tally.us, 0.99) / 1000, 2),
-        "daemon_p99_us": requests["latency_us"]["total"]["p99"],
+        "daemon_p99_us": status["requests"]["latency_us"]["total"]["p99"],
         "settled_mb": round(first / MB, 1),
         "end_mb": round(last / MB, 1),
         "grown": round(last / first, 3),
