@@ -1,7 +1,7 @@
 """`make load`, or python -m bench.load: a hundred agents on twenty worktrees, and the daemon killed under them.
 
 In: how many, for how long. Out: one line per part on stdout, the run as JSON where asked for; exit status 1 when an
-answer was wrong or broken off. First part: searches in bursts of 8, edits, checkouts, attach and detach (crowd.py), with
+answer was wrong or broken off. First part: searches in bursts of 8, edits, checkouts, attach, detach (crowd.py), with
 the daemon's memory watched: what it has grown by between a fifth of the time and the end. Second part: the same, while
 the daemon is killed (SIGKILL) at random times. The worktrees are of three repositories made from source distributions
 (corpora.py). Of every search it is known who answered it, the daemon or the real rg, and why (CURSERVE_TRACE). Times
