@@ -3,34 +3,34 @@
  * In: argv, environment, cwd, descriptors 0 to 2. Out: what ripgrep would print, and its exit code.
  * Invariant: until the first output byte any trouble ends in an exec of the real rg with the same argv, environment
  * (plus CURSERVE_HOP, see real.h), cwd and descriptors; after it, in a message and exit code 2. Never in both.
- * The first byte waits for the whole answer, up to kHeld bytes (not on a terminal, where someone is watching): a daemon
- * that is killed in the middle of it costs time and nothing else.
+ * We ask for large answers in a file that comes with their end (not on a terminal, where someone is watching): so a daemon
+ * that is killed in the middle of one costs time and nothing else.
  * Not here: any knowledge of ripgrep's flags or output. stdin is never read.
  *
  * Environment (empty counts as unset):
  *   CURSERVE_DISABLE     anything but "0": the real rg at once
  *   CURSERVE_SOCKET      the daemon's socket; else that of /run/user/UID/curserve or /tmp/curserve-UID, whichever is a
  *                        directory, ours and of mode 0700
- *   CURSERVE_TIMEOUT_MS  wait so long for the answer's next bytes while none is shown (default 4000, so that the real
- *                        rg can still answer a caller that waits 10 s; 0: no limit)
+ *   CURSERVE_TIMEOUT_MS  wait so long for the first output byte (default 4000, so that the real rg can still answer a
+ *                        caller that waits 10 s; 0: no limit)
  *   CURSERVE_TRACE       a file to append one JSON line to: {"served","reason","argv","us"}; argv without argv[0]; a
  *                        byte that is not UTF-8 is written \u00XX; arguments that do not fit 128 KiB are left out and
  *                        counted in "argv_cut"; unknown times are 0
  *   CURSERVE_REAL_RG, CURSERVE_ASKED: see real.h
  *
  * Reasons in the trace: the daemon's word, or one of disabled recursion privileged argv_layout closed_fd cwd too_large
- * no_daemon no_fd sandbox busy peer lost timeout poll version protocol declined (DECLINE without a word) output; after
+ * no_daemon no_fd sandbox busy peer lost timeout poll version protocol file declined (DECLINE without a word) output; after
  * the first byte the text of the message.
  *
  * System calls of a served request, and why: clock_gettime (the limit's start), statx of the socket's directory (owner;
  * not with CURSERVE_SOCKET), socket, connect, getsockopt (whose daemon), statx of fd 0 to 2 (an ioctl more for a
- * character device), getcwd, statx of "." and "/" (identity), sendmsg, clock_gettime, recvfrom (again and again with
+ * character device), getcwd, statx of "." and "/" (identity), sendmsg, clock_gettime, recvmsg (again and again with
  * clock_gettime and sched_yield for kSpinUs, then after a ppoll), rt_sigaction (only before output into a pipe or
- * socket), write or writev, exit_group.
+ * socket), write or writev, exit_group. For what comes in a file: fcntl (its seals), statx (its size), mmap.
  *
  * No daemon: one more statx, of the file that a daemon leaves which may be started again (wake.h).
  *
- * Memory: one buffer of kHeld bytes in .bss, of which only the pages in use are touched. No allocation.
+ * Memory: one buffer of 128 KiB in .bss, of which only the pages in use are touched. No allocation.
  *
  * Build (the one place for the flags; x86-64 and aarch64):
  * cc -std=c17 -Os -Wall -Wextra -Wconversion -Werror -ffreestanding -fno-builtin -fno-stack-protector -fno-pie \
@@ -44,14 +44,12 @@
 #include "wake.h"
 #include "wire.h"
 
-enum { kTimeoutMs = 4000, kStalledMs = 60000, kPieces = 256 };
-/* What is held back, and how much is taken at a time once it is shown as it comes (a core's cache keeps that). */
-enum { kHeld = 8 * 1024 * 1024, kWindow = 128 * 1024 };
+enum { kTimeoutMs = 4000, kStalledMs = 60000, kPieces = 64 };
 /* How long to ask for the answer again and again, giving way to others, before we sleep: an answer from memory is there
  * sooner than a core that went idle is back. */
 enum { kSpinUs = 200 };
 
-static unsigned char buffer[kHeld];             /* replies as they come in; at the end the trace's line */
+static unsigned char buffer[128 * 1024];        /* replies as they come in; at the end the trace's line */
 
 static const char *const sent_names[] = CS_WIRE_ENV;
 enum { kSentNames = sizeof sent_names / sizeof *sent_names };
@@ -82,7 +80,7 @@ static void trace(const char *reason, const struct cs_wire_exit *times) {
     if (fd < 0) return;
     if (!times) times = &unknown;
     /* 512 bytes stay free for what follows the arguments. */
-    struct text line = {(char *)buffer, (char *)buffer + kWindow - 512, 0};
+    struct text line = {(char *)buffer, (char *)buffer + sizeof buffer - 512, 0};
     text_add(&line, reason ? "{\"served\":false,\"reason\":" : "{\"served\":true,\"reason\":null");
     if (reason) text_json(&line, reason, strlen(reason));
     text_add(&line, ",\"argv\":[");
@@ -288,6 +286,7 @@ static void ask(void) {
     request.argc = (uint32_t)(shim.argc - 1);
     request.envc = (uint32_t)(count - 3);
     request.strings_size = (uint32_t)size;
+    request.flags = shim.kind[1] == CS_FD_TTY ? 0 : CS_ASKS_FILE;
     start.head = (struct cs_wire_head){CS_WIRE_MAGIC, CS_WIRE_VERSION, CS_WIRE_REQUEST,
                                        (uint32_t)(sizeof request + size)};
     start.request = request;
@@ -347,30 +346,20 @@ static void show(int fd, struct sys_iovec *iov, int count) {
     }
 }
 
-/* Bytes of the buffer that wait to be shown, in order: a reply of many small frames is one writev. fd 0: no bytes, but
- * shim.pipe_code from here on, which is `size`. */
-static struct { struct sys_iovec iov[kPieces]; int fd[kPieces]; int count; } pending;
+/* Bytes of the buffer that wait for one descriptor. Shown together: a reply of many small frames is one writev. */
+static struct { struct sys_iovec iov[kPieces]; int count; int fd; } pending;
 
 static void show_pending(void) {
-    const int count = pending.count;
+    if (!pending.count) return;
+    int count = pending.count;
     pending.count = 0;
-    for (int first = 0, end; first < count; first = end) {
-        const int fd = pending.fd[first];
-        for (end = first + 1; end < count && fd && pending.fd[end] == fd; end++) {}
-        if (fd == 0) shim.pipe_code = (long)pending.iov[first].size;
-        if (fd == 2) shim.complained = 1;
-        if (fd) show(fd, pending.iov + first, end - first);
-    }
+    if (pending.fd == 2) shim.complained = 1;
+    show(pending.fd, pending.iov, count);
 }
 
-static void add_pending(int fd, const unsigned char *bytes, size_t size) {
-    struct sys_iovec *last = pending.iov + pending.count - 1;
-    if (pending.count && pending.fd[pending.count - 1] == fd && (const unsigned char *)last->base + last->size == bytes) {
-        last->size += size;             /* more of the same frame */
-        return;
-    }
-    if (pending.count == kPieces) show_pending();
-    pending.fd[pending.count] = fd;
+static void add_pending(int fd, const void *bytes, size_t size) {
+    if (pending.count == kPieces || (pending.count && pending.fd != fd)) show_pending();
+    pending.fd = fd;
     pending.iov[pending.count++] = (struct sys_iovec){bytes, size};
 }
 
@@ -379,7 +368,9 @@ static _Noreturn void protocol(const char *reason) {
     trouble(reason, "curserve: the daemon's answer broke off in the middle");
 }
 
-/* One frame that must be whole in the buffer; true: there was one, of *size bytes. */
+static void take_file(const unsigned char *payload);
+
+/* One frame that must be whole in the buffer; true: there was one. */
 static int control_frame(const struct cs_wire_head *head, const unsigned char *at, size_t have) {
     struct cs_wire_exit exit;
     uint32_t code;
@@ -399,7 +390,12 @@ static int control_frame(const struct cs_wire_head *head, const unsigned char *a
     case CS_WIRE_PIPE:
         if (head->size != sizeof code) protocol("protocol");
         memcpy(&code, at, sizeof code);
-        add_pending(0, NULL, code & 0xff);
+        show_pending();                 /* what came before it goes by the code from before */
+        shim.pipe_code = (long)(code & 0xff);
+        return 1;
+    case CS_WIRE_FILE:
+        if (head->size != sizeof(uint64_t)) protocol("protocol");
+        take_file(at);
         return 1;
     case CS_WIRE_DECLINE:
         memcpy(reason, at, head->size);
@@ -410,17 +406,75 @@ static int control_frame(const struct cs_wire_head *head, const unsigned char *a
     }
 }
 
-/* Copies the answer out: what is held back at its end, the rest as it comes. A frame's text need not fit the buffer; the
- * other frames must. */
+static struct {
+    uint32_t left;                      /* bytes to come of the frame of output we are in */
+    int fd;                             /* where they belong */
+} frame = {0, 1};
+
+/* Takes frames, and what is there of a frame of output. Returns the number of bytes used; what stays is a piece of a head
+ * or of a small frame, if anything. */
+static size_t take(const unsigned char *bytes, size_t size) {
+    size_t at = 0;
+    for (;;) {
+        if (frame.left) {
+            size_t part = size - at < frame.left ? size - at : frame.left;
+            if (part) add_pending(frame.fd, bytes + at, part);
+            at += part;
+            frame.left -= (uint32_t)part;
+        }
+        struct cs_wire_head head;
+        if (frame.left || size - at < sizeof head) return at;
+        memcpy(&head, bytes + at, sizeof head);
+        if (head.magic != CS_WIRE_MAGIC) protocol("protocol");
+        if (head.version == CS_WIRE_VERSION && (head.type == CS_WIRE_STDOUT || head.type == CS_WIRE_STDERR)) {
+            if (head.size > CS_WIRE_MAX_REPLY) protocol("protocol");
+            frame.fd = head.type == CS_WIRE_STDOUT ? 1 : 2;
+            frame.left = head.size;
+            at += sizeof head;
+        } else if (control_frame(&head, bytes + at + sizeof head, size - at - sizeof head)) {
+            at += sizeof head + head.size;
+        } else {
+            return at;
+        }
+    }
+}
+
+static int file_fd = -1;                /* the file that came last; it ends with us */
+
+/* The part of the reply that is in the file. Sealed, and as long as is said: reading it cannot fail. */
+static void take_file(const unsigned char *payload) {
+    uint64_t size;
+    struct statx stat;
+    memcpy(&size, payload, sizeof size);
+    const long seals = file_fd < 0 ? 0 : sys_get_seals(file_fd);
+    if (seals < 0 || !(seals & F_SEAL_SHRINK) || !(seals & F_SEAL_WRITE)) protocol("file");
+    if (sys_statx(file_fd, "", AT_EMPTY_PATH, STATX_SIZE, &stat) < 0 || stat.stx_size < size || !size) protocol("file");
+    const long mapped = sys_map(file_fd, size);
+    if (mapped < 0 && mapped > -4096) protocol("file");
+    sys_close(file_fd);
+    file_fd = -1;
+    if (take((const unsigned char *)mapped, size) != size || frame.left) protocol("protocol");
+}
+
+/* As many bytes as come. A descriptor that comes with them is a file's. */
+static long receive(void *to, size_t size) {
+    struct { size_t size; int level, type; int fd; } __attribute__((aligned(8))) control = {0, 0, 0, -1};
+    struct sys_iovec iov = {to, size};
+    struct sys_msghdr message = {NULL, 0, &iov, 1, &control, sizeof control, 0};
+    const long got = sys_recvmsg(shim.fd, &message, SYS_MSG_CMSG_CLOEXEC);
+    if (got >= 0 && message.control_size && control.level == SOL_SOCKET && control.type == SYS_SCM_RIGHTS) {
+        if (file_fd >= 0) sys_close(file_fd);
+        file_fd = control.fd;
+    }
+    return got;
+}
+
+/* Copies the answer out as it comes and leaves. */
 static _Noreturn void answer(void) {
-    size_t begin = 0, end = 0;
-    uint32_t left = 0;                  /* bytes to come of the frame of output we are in */
-    int fd = 1;
-    const int holds = shim.kind[1] != CS_FD_TTY;
+    size_t end = 0;
     const uint64_t spin_until_us = sys_now_us() + kSpinUs;
     for (;;) {
-        const size_t room = (shim.shown || !holds ? kWindow : kHeld) - end;
-        long got = sys_call(__NR_recvfrom, shim.fd, (long)(buffer + end), (long)room, 0, 0, 0);
+        const long got = receive(buffer + end, sizeof buffer - end);
         if (got == -EINTR) continue;
         if (got == -EAGAIN) {
             if (!shim.shown && sys_now_us() < spin_until_us) sys_call(__NR_sched_yield, 0, 0, 0, 0, 0, 0);
@@ -429,38 +483,10 @@ static _Noreturn void answer(void) {
         }
         if (got <= 0) protocol("lost");
         end += (size_t)got;
-        int grown = 0;
-        for (;;) {
-            if (left) {
-                size_t size = end - begin < left ? end - begin : left;
-                if (size) add_pending(fd, buffer + begin, size);
-                grown |= size > 0;
-                begin += size;
-                left -= (uint32_t)size;
-            }
-            struct cs_wire_head head;
-            if (left || end - begin < sizeof head) break;
-            memcpy(&head, buffer + begin, sizeof head);
-            if (head.magic != CS_WIRE_MAGIC) protocol("protocol");
-            if (head.version == CS_WIRE_VERSION && (head.type == CS_WIRE_STDOUT || head.type == CS_WIRE_STDERR)) {
-                if (head.size > CS_WIRE_MAX_REPLY) protocol("protocol");
-                fd = head.type == CS_WIRE_STDOUT ? 1 : 2;
-                left = head.size;
-                begin += sizeof head;
-            } else if (control_frame(&head, buffer + begin + sizeof head, end - begin - sizeof head)) {
-                begin += sizeof head + head.size;
-            } else {
-                break;
-            }
-        }
-        if (holds && !shim.shown && end < kHeld) {
-            if (grown && shim.deadline_us) shim.deadline_us = sys_now_us() + (uint64_t)shim.timeout_ms * 1000u;
-            continue;
-        }
+        const size_t used = take(buffer, end);
         show_pending();
-        memmove(buffer, buffer + begin, end - begin);   /* a piece of a head or of a small frame, if anything */
-        end -= begin;
-        begin = 0;
+        memmove(buffer, buffer + used, end - used);
+        end -= used;
     }
 }
 

@@ -15,6 +15,7 @@
 #include <asm/unistd.h>
 #include <linux/auxvec.h>
 #include <linux/fcntl.h>
+#include <linux/mman.h>
 #include <linux/stat.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -25,6 +26,8 @@
 #define SYS_AF_UNIX 1
 #define SYS_SOCK_STREAM 1
 #define SYS_MSG_NOSIGNAL 0x4000
+#define SYS_MSG_CMSG_CLOEXEC 0x40000000
+#define SYS_SCM_RIGHTS 1
 #define SYS_CLOCK_REALTIME 0
 #define SYS_CLOCK_MONOTONIC 1
 #define SYS_SIGPIPE 13
@@ -131,6 +134,13 @@ static long sys_getsockopt(int fd, int level, int name, void *to, int *size) {
 }
 static long sys_sendmsg(int fd, const struct sys_msghdr *message, int flags) {
     return sys_call(__NR_sendmsg, fd, (long)message, flags, 0, 0, 0);
+}
+static long sys_recvmsg(int fd, struct sys_msghdr *message, int flags) {
+    return sys_call(__NR_recvmsg, fd, (long)message, flags, 0, 0, 0);
+}
+static long sys_get_seals(int fd) { return sys_call(__NR_fcntl, fd, F_GET_SEALS, 0, 0, 0, 0); }
+static long sys_map(int fd, size_t size) {      /* the start of a file, to be read; all of it at once */
+    return sys_call(__NR_mmap, 0, (long)size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
 }
 static long sys_poll(struct sys_pollfd *fds, unsigned count, const struct sys_timespec *limit) {
     struct sys_timespec copy = {0, 0};      /* ppoll writes the rest of the time back */

@@ -26,6 +26,9 @@
 #define CS_WIRE_STDERR 3
 #define CS_WIRE_EXIT 4
 #define CS_WIRE_DECLINE 5
+#define CS_WIRE_FILE 7                 /* a uint64_t: so many bytes of the reply come next, from the start of the file whose
+                                        * descriptor comes with this frame; whole STDOUT, STDERR and PIPE frames. The
+                                        * file is a memfd, sealed against change. Only for those who asked for it */
 #define CS_WIRE_PIPE 6                 /* optional: a uint32_t, the exit code if stdout's reader is gone from here on.
                                         * Without it 0, or 2 after bytes for stderr, as rg with threads does; rg with
                                         * one thread (one file, --sort, -j1) exits 1 until a file with a match ends */
@@ -38,6 +41,9 @@
 #define CS_FD_SOCKET 4
 #define CS_FD_CHAR 5                   /* a character device that is no terminal: /dev/null and kin */
 #define CS_FD_OTHER 6
+
+/* A request's flag: what is large may come in a file, and none of it before all of it is there (up to some MiB). */
+#define CS_ASKS_FILE 1
 
 /* Before every frame. size: payload bytes that follow. */
 struct cs_wire_head {
@@ -66,7 +72,7 @@ struct cs_wire_request {
     uint64_t root_ino;
     struct cs_wire_fd fd[3];
     uint32_t strings_size;
-    uint32_t flags;                    /* 0 */
+    uint32_t flags;                    /* CS_ASKS_FILE or 0 */
 };
 
 /* An EXIT's payload. The times are the daemon's, for CURSERVE_TRACE. */

@@ -122,7 +122,7 @@ def _has_hung_up(client: socket.socket) -> bool:
 
 @contextmanager
 def _that_never_read(box: Box, cwd: Path, argv: list[str], count: int = 1) -> Iterator[None]:
-    """So many clients whose answers fit neither the shim nor the sockets and pipes between, and whom the daemon is seen
+    """So many clients whose answers fit neither a file nor the sockets and pipes between, and whom the daemon is seen
     to wait for. It gives each of them up after 30 s."""
     command = [str(paths.shim_dir() / "rg"), "--no-config", *argv]
     env = box.env | {"CURSERVE_TIMEOUT_MS": "60000"}
@@ -359,6 +359,31 @@ def test_what_takes_longer_than_the_deadline_is_declined(tmp_path: Path, large: 
         assert (answer.served, answer.reason) == (False, "deadline")
 
 
+def test_a_kill_in_the_middle_of_an_answer_shows_none_of_it(own_box: Box, long_line: Path, tmp_path: Path) -> None:
+    (long_line / "a.txt").write_text("a b\n" * 1_000_000)
+    own_box.attach(long_line)
+    real = tmp_path / "real"
+    real.write_text("#!/bin/sh\necho the real one\n")
+    real.chmod(0o755)
+    client = subprocess.Popen(
+        [str(paths.shim_dir() / "rg"), "--no-config", "-oI", "-r", "xxxxx", _SLOW], cwd=long_line,
+        env=own_box.env | {"CURSERVE_TIMEOUT_MS": "0", "CURSERVE_REAL_RG": str(real)}, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert own_box.process is not None
+    files = Path(f"/proc/{own_box.process.pid}/fd")
+
+    def holds_some() -> bool:
+        """6 MB of the answer are printed, and held in a file; the rest takes hours."""
+        found = [file for file in files.iterdir() if os.readlink(file).startswith("/memfd:answer")]
+        return bool(found) and found[0].stat().st_size > 5_000_000
+
+    wait_for(holds_some, "an answer on its way")
+    own_box.process.kill()
+    out, _ = client.communicate(timeout=60)
+    assert (client.returncode, out) == (0, b"the real one\n")
+
+
 def _allow_no_time(box: Box) -> None:
     """From now on nothing may take longer than a millisecond."""
     (box.home / ".config" / "curserve" / "config.toml").write_text("[limits]\ndeadline_s = 0.001\n")
@@ -366,7 +391,7 @@ def _allow_no_time(box: Box) -> None:
 
 def test_an_answer_that_has_begun_is_broken_off_at_the_deadline(own_box: Box, long_line: Path) -> None:
     (long_line / "a.txt").write_text("a b\n" * 300_000)
-    shown = "x" * 60  # more of it than the shim holds back
+    shown = "x" * 60  # more of it than the daemon holds back
     own_box.attach(long_line)
     client = subprocess.Popen(
         [str(paths.shim_dir() / "rg"), "--no-config", "-oI", "-r", shown, _SLOW], cwd=long_line,

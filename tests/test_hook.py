@@ -18,7 +18,19 @@ from built_c import real_rg
 from daemon_place import wait_for
 from npm_packages import node
 from oracle import Box
-from wire_server import DECLINE, PIPE, STDERR, STDOUT, Request, WireServer, exit_frame, frame, sent_names, serving
+from wire_server import (
+    ASKS_FILE,
+    DECLINE,
+    PIPE,
+    STDERR,
+    STDOUT,
+    Request,
+    WireServer,
+    exit_frame,
+    frame,
+    sent_names,
+    serving,
+)
 
 from curserve import paths
 
@@ -148,7 +160,8 @@ def scripted(tmp_path: Path, tree: Path) -> Scripted:
 
 
 def test_the_request_is_the_shims(scripted: Scripted, tree: Path, tmp_path: Path) -> None:
-    """What the hook sends is what the shim would send from a real child; the mount's id is left unknown."""
+    """What the hook sends is what the shim would send from a real child; the mount's id is left unknown, and no file
+    is asked for: it could not be received."""
     variables = {name: f"{name} ü" for name in sent_names()}
     scripted.seen("plain", exit_frame(), env=variables)
     ours = scripted.requests[0]
@@ -160,9 +173,10 @@ def test_the_request_is_the_shims(scripted: Scripted, tree: Path, tmp_path: Path
                 env={**environment(**variables), "CURSERVE_SOCKET": str(server.path)},
             )  # fmt: skip
     shim = server.requests[0]
-    assert (ours.cwd, ours.argv, ours.env, ours.root_id, ours.fds, ours.flags) == (
-        shim.cwd, shim.argv, shim.env, shim.root_id, shim.fds, shim.flags,
+    assert (ours.cwd, ours.argv, ours.env, ours.root_id, ours.fds) == (
+        shim.cwd, shim.argv, shim.env, shim.root_id, shim.fds,
     )  # fmt: skip
+    assert (ours.flags, shim.flags) == (0, ASKS_FILE)
     assert ours.cwd_id == (*shim.cwd_id[:2], 0)
 
 

@@ -19,12 +19,15 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from built_c import build, real_rg
 from wire_server import (
+    ASKS_FILE,
     DECLINE,
     EXIT,
+    FILE,
     MAGIC,
     PIPE,
     REQUEST,
@@ -33,6 +36,7 @@ from wire_server import (
     Request,
     exit_frame,
     frame,
+    send_file,
     sent_names,
     serving,
 )
@@ -179,7 +183,7 @@ def test_request_says_where_and_what(place: Place, tmp_path: Path) -> None:
     mounts = [line.split()[0] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     assert str(request.cwd_id[2]) in mounts
     assert request.fds == [(5, 0, 0), (2, out.stat().st_dev, out.stat().st_ino), (3, 0, 0)]
-    assert request.flags == 0
+    assert request.flags == ASKS_FILE
     assert place.traced()["argv"] == ["\xff\xfe", "", "é"]
 
 
@@ -543,13 +547,10 @@ def test_signals_are_as_we_found_them(place: Place, tmp_path: Path) -> None:
     "rest", [b"", frame(DECLINE, b"late"), b"garbage garbage", frame(STDOUT, b"", size=99), exit_frame()[:-3]]
 )
 def test_breaks_off_after_output(place: Place, rest: bytes) -> None:
-    """More than is held back came, and was shown."""
     shown = threading.Event()
-    first = [frame(STDOUT, b"first%d\n" % number + b"y" * 1_000_000) for number in range(9)]
 
     def script(peer: socket.socket, request: Request) -> bytes:
-        for piece in first:
-            peer.sendall(piece)
+        peer.sendall(frame(STDOUT, b"first\n"))
         shown.wait(10)
         return rest
 
@@ -564,67 +565,86 @@ def test_breaks_off_after_output(place: Place, rest: bytes) -> None:
         )
         assert child.stdout
         assert child.stderr
-        size = sum(len(piece) - 12 for piece in first)
-        assert child.stdout.read(size).startswith(b"first0\n")
+        assert os.read(child.stdout.fileno(), 100) == b"first\n"
         shown.set()
         assert child.stdout.read() == b""
         assert child.stderr.read() == b"rg: curserve: the daemon's answer broke off in the middle\n"
         assert child.wait(10) == 2
 
 
-@pytest.mark.parametrize(
-    ("rest", "reason"),
-    [
-        (b"", "lost"),
-        (frame(DECLINE, b"late"), "late"),
-        (b"garbage garbage", "protocol"),
-        (frame(STDOUT, b"", size=99), "lost"),
-        (frame(STDERR, b"and more"), "lost"),
-        (exit_frame()[:-3], "lost"),
-    ],
-)
-def test_what_breaks_off_before_it_is_whole_is_the_real_rgs(place: Place, rest: bytes, reason: str) -> None:
-    """Of a daemon that is killed in the middle of an answer nothing is seen."""
-    begun = frame(STDERR, b"rg: oops\n") + frame(STDOUT, b"first\n" * 100_000) * 8
-    with serving(place.socket, reply(begun + rest)):
-        place.is_real(reason)
+# ---- answers in a file ----
 
 
-def test_a_daemon_that_stops_in_the_middle_is_not_waited_for(place: Place) -> None:
-    done = threading.Event()
-
-    def script(peer: socket.socket, request: Request) -> None:
-        peer.sendall(frame(STDOUT, b"first\n"))
-        done.wait(30)
-
-    with serving(place.socket, script):
-        place.is_real("timeout", env={**place.env, "CURSERVE_TIMEOUT_MS": "150"})
-        done.set()
-
-
-def test_each_piece_of_an_answer_has_the_limit(place: Place) -> None:
-    """What keeps coming is waited for, longer than the limit in all."""
+def test_an_answer_in_a_file(place: Place) -> None:
+    """Frames of it before, in and behind the file, cut as a daemon may cut them."""
+    lines = b"".join(b"%07d\n" % number for number in range(200_000))
+    inside = b"".join(frame(STDOUT, lines[at : at + 60_000]) for at in range(0, len(lines), 60_000))
 
     def script(peer: socket.socket, request: Request) -> bytes:
-        for _ in range(8):
-            peer.sendall(frame(STDOUT, b"line\n"))
-            time.sleep(0.5)
-        return exit_frame(0)
+        assert request.flags == ASKS_FILE
+        send_file(peer, frame(STDERR, b"rg: a\n") + inside + frame(STDERR, b"rg: b\n"), frame(STDOUT, b"more\n"))
+        return frame(STDERR, b"rg: c\n") + exit_frame(2)
 
     with serving(place.socket, script):
-        assert place.run("x", env={**place.env, "CURSERVE_TIMEOUT_MS": "3000"}).stdout == b"line\n" * 8
+        got = place.run("x")
+    assert (got.returncode, got.stdout, got.stderr) == (2, lines + b"more\n", b"rg: a\nrg: b\nrg: c\n")
     assert place.traced()["served"] is True
 
 
+def test_an_exit_in_the_file_and_one_at_once_behind_it(place: Place) -> None:
+    for content, behind in ((frame(STDOUT, b"a\n") + exit_frame(7), b""), (frame(STDOUT, b"a\n"), exit_frame(7))):
+        with serving(place.socket, lambda peer, _, content=content, behind=behind: send_file(peer, content, behind)):
+            got = place.run("x")
+        assert (got.returncode, got.stdout) == (7, b"a\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "more", "reason"),
+    [
+        (frame(STDOUT, b"a\n"), {"seal": False}, "file"),
+        (frame(STDOUT, b"a\n"), {"size": 1 << 20}, "file"),
+        (frame(STDOUT, b"a\n"), {"size": 0}, "file"),
+        (frame(STDOUT, b"a\n"), {"size": (1 << 64) - 1}, "file"),
+        (b"", {"size": 5}, "file"),
+        (b"garbage and more garbage", {}, "protocol"),
+        (frame(STDOUT, b"a\n", size=99), {}, "protocol"),
+        (frame(STDOUT, b"a\n")[:-1], {}, "protocol"),
+        (frame(DECLINE, b"late"), {}, "late"),
+        (frame(FILE, struct.pack("=Q", 20)), {}, "file"),
+    ],
+)
+def test_a_file_that_is_not_to_be_believed(place: Place, content: bytes, more: dict[str, Any], reason: str) -> None:
+    with serving(place.socket, lambda peer, request: send_file(peer, content, exit_frame(), **more)):
+        place.is_real(reason)
+
+
+def test_a_file_frame_without_a_file(place: Place) -> None:
+    with serving(place.socket, reply(frame(FILE, struct.pack("=Q", 20)) + exit_frame())):
+        place.is_real("file")
+    with serving(place.socket, reply(frame(FILE, b"\0" * 7) + exit_frame())):
+        place.is_real("protocol")
+
+
+def test_what_is_no_memory_file_is_not_read(place: Place) -> None:
+    def script(peer: socket.socket, request: Request) -> None:
+        with (place.cwd / "a.txt").open("rb") as file:
+            socket.send_fds(peer, [frame(FILE, struct.pack("=Q", 4)) + exit_frame()], [file.fileno()])
+
+    with serving(place.socket, script):
+        place.is_real("file")
+
+
 def test_a_terminal_is_shown_what_there_is(place: Place) -> None:
+    """Nobody sits there and waits for the last line: no file is asked for."""
     done = threading.Event()
 
     def script(peer: socket.socket, request: Request) -> bytes:
+        assert request.flags == 0
         peer.sendall(frame(STDOUT, b"first\n"))
         done.wait(30)
         return frame(STDOUT, b"second\n") + exit_frame(0)
 
-    ours, theirs = os.openpty()
+    ours, theirs = pty.openpty()
     with serving(place.socket, script):
         child = subprocess.Popen([place.shim, "x"], env=place.env, stdin=subprocess.DEVNULL, stdout=theirs)
         os.close(theirs)
@@ -874,6 +894,7 @@ def test_wire_constants_agree() -> None:
     assert struct.calcsize("=IHHI") == 12
     text = (Path(__file__).resolve().parent.parent / "shims" / "wire.h").read_text()
     names = {"REQUEST": REQUEST, "STDOUT": STDOUT, "STDERR": STDERR, "EXIT": EXIT, "DECLINE": DECLINE, "PIPE": PIPE}
+    names["FILE"] = FILE
     for name, value in names.items():
         assert f"#define CS_WIRE_{name} {value}" in text
 
@@ -892,13 +913,13 @@ def test_system_calls_of_a_served_request(place: Place, tmp_path: Path) -> None:
     calls = [line.split("(", 1)[0] for line in log.read_text().splitlines() if line[0].isalpha()]
     assert calls[0] == "execve"
     before = "clock_gettime socket connect getsockopt statx ioctl statx statx getcwd statx statx sendmsg clock_gettime"
-    # Two recvfrom with bytes when the server's came in two pieces cannot be: they are one sendall.
-    after = "recvfrom rt_sigaction write exit_group"
+    # Two recvmsg with bytes when the server's came in two pieces cannot be: they are one sendall.
+    after = "recvmsg rt_sigaction write exit_group"
     between = len(before.split()) + 1
     assert calls[1:between] == before.split() and calls[-4:] == after.split()
     # As many turns as the answer took; when it takes long, it sleeps.
     waiting = [call for call in calls[between:-4] if call != "ppoll"]
-    assert calls.count("ppoll") <= 1 and set(waiting) <= {"recvfrom", "clock_gettime", "sched_yield"}
+    assert calls.count("ppoll") <= 1 and set(waiting) <= {"recvmsg", "clock_gettime", "sched_yield"}
 
 
 def test_spawn_driver(place: Place, tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import os
 import re
 import socket
 import struct
@@ -14,7 +16,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 WIRE_H = (ROOT / "shims" / "wire.h").read_text()
 MAGIC, VERSION = 0x56535243, 1
-REQUEST, STDOUT, STDERR, EXIT, DECLINE, PIPE = range(1, 7)
+REQUEST, STDOUT, STDERR, EXIT, DECLINE, PIPE, FILE = range(1, 8)
+ASKS_FILE = 1
 MAX_REQUEST = 1 << 20
 HEAD = struct.Struct("=IHHI")
 FD = struct.Struct("=IIQQ")
@@ -35,6 +38,22 @@ def frame(
 
 def exit_frame(code: int = 0, plan_us: int = 1, barrier_us: int = 2, search_us: int = 3, total_us: int = 9) -> bytes:
     return frame(EXIT, struct.pack("=IIIIII", code, plan_us, barrier_us, search_us, total_us, 0))
+
+
+def send_file(
+    peer: socket.socket, content: bytes, behind: bytes, *, size: int | None = None, seal: bool = True
+) -> None:
+    """A FILE frame, with its file, and at once what comes behind it; `size` lies about the file's length."""
+    file = os.memfd_create("answer", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        os.truncate(file, len(content))
+        os.pwrite(file, content, 0)
+        if seal:
+            fcntl.fcntl(file, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE)
+        head = frame(FILE, struct.pack("=Q", len(content) if size is None else size))
+        socket.send_fds(peer, [head + behind], [file])
+    finally:
+        os.close(file)
 
 
 @dataclass(frozen=True)

@@ -718,7 +718,7 @@ void serve(Tree& tree, const GramIndex* index, const Query& query, const Asker& 
 Outcome answer(Tree& tree, const GramIndex* index, const Query& query, const Asker& asker, uint32_t plan_us,
                Gate* gate) {
     Outcome outcome;
-    Reply reply(asker.fd, asker.deadline);
+    Reply reply(asker.fd, asker.deadline, (asker.facts.flags & CS_ASKS_FILE) != 0);
     try {
         serve(tree, index, query, asker, plan_us, reply, outcome, gate);
         outcome.served = !outcome.postponed;

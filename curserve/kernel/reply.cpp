@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <fcntl.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "peer.h"
 
@@ -69,7 +72,7 @@ bool Reply::flush() {
     close_frame();
     if (buffer_.empty()) return !gone_;
     iovec piece{buffer_.data(), buffer_.size()};
-    const bool ok = send_all(&piece, 1);
+    const bool ok = deliver(&piece, 1);
     buffer_.clear();
     return ok;
 }
@@ -81,9 +84,79 @@ bool Reply::send_direct(uint16_t type, const uint8_t* data, size_t size) {
     iovec pieces[] = {{buffer_.data(), buffer_.size()},
                       {&head, sizeof head},
                       {const_cast<uint8_t*>(data), size}};  // only read from
-    const bool ok = send_all(pieces, 3);
+    const bool ok = deliver(pieces, 3);
     buffer_.clear();
     return ok;
+}
+
+// Whole frames, on their way.
+bool Reply::deliver(iovec* pieces, size_t count) {
+    if (may_hold_ && !sent_any_) {
+        if (hold(pieces, count)) return held_ < kMostHeld || send_file({});
+        may_hold_ = false;
+        if (file_ >= 0 && !send_file({})) return false;
+    }
+    return send_all(pieces, count);
+}
+
+// Adds to the file. False when it cannot be: nothing is added then.
+bool Reply::hold(const iovec* pieces, size_t count) {
+    constexpr unsigned kNoExec = 0x0008;  // MFD_NOEXEC_SEAL, Linux 6.3
+    if (file_ < 0) file_ = ::memfd_create("answer", MFD_CLOEXEC | MFD_ALLOW_SEALING | kNoExec);
+    if (file_ < 0 && errno == EINVAL) file_ = ::memfd_create("answer", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (file_ < 0) return false;
+    size_t size = held_;
+    for (size_t i = 0; i < count; ++i) {
+        const auto* from = static_cast<const uint8_t*>(pieces[i].iov_base);
+        for (size_t left = pieces[i].iov_len; left > 0;) {
+            const ssize_t n = ::pwrite(file_, from, left, static_cast<off_t>(size));
+            if (n < 0 && errno == EINTR) continue;
+            if (n <= 0) {
+                if (held_ == 0) drop_file();
+                return false;  // what was written behind held_ is not spoken of
+            }
+            from += n;
+            left -= static_cast<size_t>(n);
+            size += static_cast<size_t>(n);
+        }
+    }
+    held_ = size;
+    return true;
+}
+
+// Sends what is held, and behind it these bytes, at once: where the one arrives, the other does.
+bool Reply::send_file(iovec last) {
+    struct {
+        cs_wire_head head;
+        uint64_t size;
+    } __attribute__((packed)) frame{head_of(CS_WIRE_FILE, sizeof(uint64_t)), held_};
+    ::fcntl(file_, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);  // the client looks whether they are there
+    iovec pieces[] = {{&frame, sizeof frame}, last};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof file_)] = {};
+    msghdr message{};
+    message.msg_iov = pieces;
+    message.msg_iovlen = 2;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    cmsghdr* const rights = CMSG_FIRSTHDR(&message);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(sizeof file_);
+    std::memcpy(CMSG_DATA(rights), &file_, sizeof file_);
+    ssize_t n;
+    do n = ::sendmsg(fd_, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    drop_file();
+    sent_any_ = true;
+    // Nothing was sent before, so the socket has room for so little.
+    if (n != static_cast<ssize_t>(sizeof frame + last.iov_len)) gone_ = true;
+    return !gone_;
+}
+
+void Reply::drop_file() {
+    if (file_ >= 0) ::close(file_);
+    file_ = -1;
+    held_ = 0;
 }
 
 bool Reply::send_all(iovec* pieces, size_t count) {
@@ -134,13 +207,17 @@ int Reply::wait_stalled() {
 }
 
 bool Reply::exit(const cs_wire_exit& last) {
+    if (may_hold_ && !sent_any_ && (held_ > 0 || buffer_.size() > kOneSend) && !flush()) return false;
     close_frame();
     const cs_wire_head head = head_of(CS_WIRE_EXIT, sizeof last);
     const auto* h = reinterpret_cast<const uint8_t*>(&head);
     const auto* p = reinterpret_cast<const uint8_t*>(&last);
     buffer_.insert(buffer_.end(), h, h + sizeof head);
     buffer_.insert(buffer_.end(), p, p + sizeof last);
-    return flush();
+    iovec all{buffer_.data(), buffer_.size()};
+    const bool ok = file_ >= 0 ? send_file(all) : send_all(&all, 1);
+    buffer_.clear();
+    return ok;
 }
 
 bool Reply::broken_pipe_exit(uint32_t code) {
@@ -156,6 +233,8 @@ bool Reply::broken_pipe_exit(uint32_t code) {
 void Reply::decline(const char* reason) {
     buffer_.clear();
     frame_at_ = kNoFrame;
+    drop_file();
+    may_hold_ = false;
     if (sent_any_ || gone_) return;
     size_t size = std::strlen(reason);
     if (size > CS_WIRE_MAX_REASON) size = CS_WIRE_MAX_REASON;

@@ -1,8 +1,9 @@
 // reply.h: the frames that answer one client.
 //
 // In: bytes for stdout or stderr, then an exit code or a decline. Out: frames on the client's socket, through one large
-// buffer, so that a short answer leaves in a single send together with its EXIT. Invariant: once any byte was sent, no
-// DECLINE follows. Waits for a slow client at most kPatience without progress, and not beyond the request's deadline,
+// buffer, so that a short answer leaves in a single send together with its EXIT. A larger one waits in a memory file, if
+// the client may have it so, and leaves in a single send as well, up to kMostHeld: then what is there is sent, and the
+// rest as it comes. Invariant: once any byte was sent, no DECLINE follows. Waits for a slow client at most kPatience without progress, and not beyond the request's deadline,
 // then gives it up. Used by one thread at a time, but for what is said to be any thread's.
 #ifndef CURSERVE_REPLY_H
 #define CURSERVE_REPLY_H
@@ -25,7 +26,14 @@ struct Deadline {
 
 class Reply {
   public:
-    explicit Reply(int fd, Deadline deadline = {}) : fd_(fd), deadline_(deadline) { buffer_.reserve(4096); }
+    // may_hold: the client takes files (CS_ASKS_FILE).
+    explicit Reply(int fd, Deadline deadline = {}, bool may_hold = false)
+        : fd_(fd), deadline_(deadline), may_hold_(may_hold) {
+        buffer_.reserve(4096);
+    }
+    ~Reply() { drop_file(); }
+    Reply(const Reply&) = delete;
+    Reply& operator=(const Reply&) = delete;
     // Both false when the client is gone: stop working for it.
     bool out(const void* data, size_t size) { return frame_bytes(CS_WIRE_STDOUT, data, size); }
     bool err(const void* data, size_t size) { return frame_bytes(CS_WIRE_STDERR, data, size); }
@@ -46,6 +54,8 @@ class Reply {
   private:
     static constexpr size_t kBuffer = 256 * 1024;
     static constexpr size_t kDirect = 32 * 1024;  // so much at once is sent from where it lies
+    static constexpr size_t kOneSend = 128 * 1024;  // fits what a socket takes at once, with the kernel's own overhead
+    static constexpr size_t kMostHeld = 8 * 1024 * 1024;
     static constexpr int kPatienceMs = 30'000;  // arbitrary: longer than any pager's pause is not wanted in RAM
     static constexpr int kStallMs = 50;         // after so long a client counts as stalled
     static constexpr int kLookMs = 200;         // how often the deadline is looked at meanwhile
@@ -55,11 +65,18 @@ class Reply {
     void close_frame();
     bool flush();
     bool send_direct(uint16_t type, const uint8_t* data, size_t size);
+    bool deliver(iovec* pieces, size_t count);
+    bool hold(const iovec* pieces, size_t count);
+    bool send_file(iovec last);
+    void drop_file();
     bool send_all(iovec* pieces, size_t count);
     int wait_stalled();
 
     int fd_;
     const Deadline deadline_;
+    bool may_hold_;
+    int file_ = -1;         // while something is held
+    size_t held_ = 0;       // bytes in it: whole frames
     std::vector<uint8_t> buffer_;
     size_t frame_at_ = kNoFrame;  // where the open frame's head lies in buffer_
     uint16_t frame_type_ = 0;
