@@ -40,7 +40,7 @@ FLAGS: tuple[Flag, ...] = (
     Flag("case-sensitive", "s", None, False, "search", None, "letters match their own case only"),
     Flag("crlf", None, "no-crlf", False, "search", None, "a line may end in CR LF"),
     Flag("dfa-size-limit", None, None, True, "search", None, "bytes the lazy DFA may use"),
-    Flag("encoding", "E", "no-encoding", True, "search", None, "files' encoding (Asian ones are declined)"),
+    Flag("encoding", "E", "no-encoding", True, "search", None, "files' encoding"),
     Flag("engine", None, None, True, "search", None, "regex engine (pcre2 declined)", ("default", "pcre2", "auto")),
     Flag("fixed-strings", "F", "no-fixed-strings", False, "search", None, "patterns are literal text"),
     Flag("ignore-case", "i", None, False, "search", None, "letters match either case"),

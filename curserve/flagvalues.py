@@ -89,8 +89,8 @@ def no_hyperlink(value: bytes) -> bytes:
     raise Decline("hyperlink")
 
 
-# The labels of https://encoding.spec.whatwg.org/#names-and-labels for the encodings that curserve decodes; iso-8859-8-i
-# is iso-8859-8 where only the characters count.
+# The labels of https://encoding.spec.whatwg.org/#names-and-labels for all encodings that ripgrep takes; iso-8859-8-i is
+# iso-8859-8, and gbk gb18030, where only the characters count.
 _LABELS: dict[bytes, str] = {
     label: name
     for name, labels in (
@@ -156,13 +156,27 @@ _LABELS: dict[bytes, str] = {
         ("windows-1257", b"cp1257 windows-1257 x-cp1257"),
         ("windows-1258", b"cp1258 windows-1258 x-cp1258"),
         ("x-mac-cyrillic", b"x-mac-cyrillic x-mac-ukrainian"),
+        (
+            "gb18030",
+            b"chinese csgb2312 csiso58gb231280 gb2312 gb_2312 gb_2312-80 gbk iso-ir-58 x-gbk gb18030",
+        ),
+        ("big5", b"big5 big5-hkscs cn-big5 csbig5 x-x-big5"),
+        ("euc-jp", b"cseucpkdfmtjapanese euc-jp x-euc-jp"),
+        ("iso-2022-jp", b"csiso2022jp iso-2022-jp"),
+        ("shift_jis", b"csshiftjis ms932 ms_kanji shift-jis shift_jis sjis windows-31j x-sjis"),
+        (
+            "euc-kr",
+            b"cseuckr csksc56011987 euc-kr iso-ir-149 korean ks_c_5601-1987 ks_c_5601-1989 ksc5601 ksc_5601"
+            b" windows-949",
+        ),
+        ("x-user-defined", b"x-user-defined"),
     )
     for label in labels.split()
 }
 
 
 def encoding(value: bytes) -> str:
-    """'auto', 'none' or an encoding's name. Those not in the table are declined, known to rg or not."""
+    """'auto', 'none' or an encoding's name. Those not in the table are declined: rg knows no others."""
     if value in (b"auto", b"none"):
         return value.decode()
     name = _LABELS.get(value.strip(b"\t\n\x0c\r ").lower())

@@ -321,18 +321,11 @@ def _nothing_possible(options: Options) -> tuple[bytes, int]:
 
 def _decline_unready(options: Options) -> None:
     """What the parts below cannot do exactly yet; each goes when its part can."""
-    if _encoding(options) < 0:
-        raise Decline("encoding")
     # The limit of the DFA's cache changes only ripgrep's speed; that of the whole regex can make a pattern an error.
     if options.regex_size_limit_bytes is not None and options.regex_size_limit_bytes < _USUAL_REGEX_BYTES:
         raise Decline("regex_limits")
     if options.sort is not None and options.sort.kind not in _SORTS:
         raise Decline("sort")
-
-
-def _encoding(options: Options) -> int:
-    """CS_ENCODING_*; below 0 where the kernel cannot decode it."""
-    return int(lib.cs_encoding_named(options.encoding.encode()))
 
 
 def _filter_key(options: Options, cwd: bytes, git_global: Handle | None) -> tuple[Any, ...]:
@@ -402,7 +395,7 @@ def _fill_spec(spec: Any, options: Options, keep: Keep, capture_names: tuple[byt
         lib.CS_LINES_NUL if options.null_data else lib.CS_LINES_CRLF if options.crlf else lib.CS_LINES_LF
     )
     spec.binary = _BINARY[options.binary_implicit]
-    spec.encoding = _encoding(options)
+    spec.encoding = lib.cs_encoding_named(options.encoding.encode())
     spec.mmap = options.mmap is Mmap.ALWAYS
     spec.single_threaded = options.sort is not None or options.threads == 1
     spec.stats = options.stats

@@ -27,7 +27,7 @@ from curserve.verify import commands
 ROOT = Path(__file__).resolve().parent.parent
 _ENGINES = ("class_finder", "dfa", "literal", "matcher", "pace", "re2_engine", "vm")
 _GLOBS = ("glob", "glob_parse", "glob_set", "ignore", "rule_stack")
-_TEXTS = ("content", "decode", "mapped_file")
+_TEXTS = ("content", "decode", "multi_byte", "mapped_file")
 KERNEL: dict[str, tuple[str, ...]] = {
     "request": ("gram_query", "peer", "plain_word", "question", "reply", *_ENGINES),
     "reply": (),
@@ -196,6 +196,9 @@ def _disk() -> Iterator[bytes]:
     text = "Straße 日本 😀\r\n"
     for codec in ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"):
         yield b"\4" + text.encode(codec)
+    for number, codec in enumerate(("gb18030", "big5hkscs", "euc_jp", "shift_jis", "euc_kr", "iso2022_jp", "latin-1")):
+        coded = (text + "\u3042\uff71\uac02\U00020000\n").encode(codec, "ignore")
+        yield bytes((4, 2, number)) + coded + b"\x81\x30\x81\x1b(I\xff" + coded[:-2]
     for pattern in (b"foo|bar(baz|qux)", b"abcd.*efgh", b"."):
         yield b"\5" + pack(translate([pattern], RegexOptions()).grams)
 

@@ -30,6 +30,9 @@ _IGNORES = [
     ".*",
 ]  # fmt: skip
 _OPPOSED = (("*.py", "!b.py"), ("*.txt", "!n1.txt"), ("n*", "!n2.md"), ("*", "!*.c"), ("!/a.py", "a.*"))
+_ASIAN = ("gb18030", "big5hkscs", "euc_jp", "shift_jis", "euc_kr", "iso2022_jp", "iso2022_jp_ext")
+_NOT_ASIAN = (b"", b"\x80", b"\xff", b"\xa0", b"\x81", b"\xe3", b"\x8e", b"\x8f\xa1", b"\x81\x30", b"\x81\x30\x81",
+              b"\x1b", b"\x1b$", b"\x1b$B", b"\x1b(J", b"\x1b(I", b"\x1b(B", b"\x0e", b"\0")  # fmt: skip
 _SOURCES = (".gitignore", ".ignore", ".rgignore", ".git/info/exclude")
 
 
@@ -253,6 +256,8 @@ class OddTree:
         if kind < 0.18:
             text = data.decode("utf-8", "replace")
             return b"\xff\xfe" + text.encode("utf-16-le") if kind < 0.16 else b"\xfe\xff" + text.encode("utf-16-be")
+        if kind < 0.20:
+            return self._asian(data)
         if kind < 0.26:
             at = source.randint(0, len(data))
             return data[:at] + b"\0" * source.choice((1, 1, 2)) + data[at:]
@@ -265,6 +270,16 @@ class OddTree:
         if kind < 0.3305:
             return data + b"x" * 10_000_000 + self._line() + b"\n" + data
         return data
+
+    def _asian(self, data: bytes) -> bytes:
+        """Text in an Asian encoding, and what is none of it: half characters, bytes that stand for nothing."""
+        source = self._random
+        text = data.decode("utf-8", "replace") + "日本語 한국어 αβγ ｶﾅ\n" * source.randrange(3)
+        coded = bytearray(text.encode(source.choice(_ASIAN), "ignore"))
+        for _ in range(source.choice((0, 1, 2, 5))):
+            at = source.randint(0, len(coded))
+            coded[at : at + source.choice((0, 1))] = source.choice(_NOT_ASIAN)
+        return bytes(coded[: len(coded) - source.choice((0, 0, 0, 1, 2))])
 
     def _around_the_buffers_edge(self, data: bytes) -> bytes:
         """60 to 200 KiB, with NULs on one or the other side of a 64 KiB boundary, or none, or one long line."""

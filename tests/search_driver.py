@@ -19,8 +19,10 @@ from curserve.kernel_door import lib
 from curserve.regex import RegexOptions, translate
 
 ROOT = Path(__file__).resolve().parent.parent
-_SOURCES = ("searcher", "printer", "json", "summary", "decode", "matcher", "literal", "re2_engine", "vm", "dfa", "pace",
-            "class_finder")  # fmt: skip
+ASIAN = ("gb18030", "big5", "euc-jp", "shift_jis", "euc-kr", "iso-2022-jp", "x-user-defined")
+"""The encodings of more than one byte for a character that are no Unicode, and one that is read as they are."""
+_SOURCES = ("searcher", "printer", "json", "summary", "decode", "multi_byte", "matcher", "literal", "re2_engine", "vm",
+            "dfa", "pace", "class_finder")  # fmt: skip
 _STYLES = {  # the bytes of cs_style: fg, bg (kind r g b each), bold, intense, underline, italic
     "path_style": bytes([1, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
     "line_style": bytes([1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
@@ -108,6 +110,7 @@ _FLAGS: dict[str, tuple[list[str], dict[str, int | bytes], dict[str, object]]] =
     "E_latin1": (["-E", "latin1"], {"encoding": 5}, {}),
     "E_cyrillic": (["-E", "cp1251"], {"encoding": lib.cs_encoding_named(b"windows-1251")}, {}),
     "E_hebrew": (["-E", "windows-1255"], {"encoding": lib.cs_encoding_named(b"windows-1255")}, {}),  # has no 0xD9
+    **{f"E_{name}": (["-E", name], {"encoding": lib.cs_encoding_named(name.encode())}, {}) for name in ASIAN},
 }  # fmt: skip
 
 

@@ -103,7 +103,7 @@ DECLINES: list[tuple[str, str]] = [
     ("--help", "help"),
     ("--pcre2-version", "pcre2_version"),
     ("-t nope foo", "bad_type"),
-    ("-E shift_jis foo", "encoding"),
+    ("-E utf-7 foo", "encoding"),
     ("--nope", "bad_flag"),
 ]
 

@@ -3,8 +3,8 @@
 // Usage: index_bench FOLDER [BLOCK_BYTES [THREADS [WORD…]]]. Reads every regular file below FOLDER (nothing is ignored),
 // builds the index and asks for each word. One line per word: time of the answer, contents and bytes left to look at.
 // Build: g++ -std=c++17 -O2 -Icurserve/kernel bench/kernel/index_bench.cpp
-//        curserve/kernel/{index,index_build,gram_query,content,decode,view,select,ignore,rule_stack,glob,glob_parse,
-//        glob_set,global_rules}.cpp -lre2 -lpthread
+//        curserve/kernel/{index,index_build,gram_query,content,decode,multi_byte,view,select,ignore,rule_stack,glob,
+//        glob_parse,glob_set,global_rules}.cpp -lre2 -lpthread
 #include <fcntl.h>
 #include <sys/stat.h>
 

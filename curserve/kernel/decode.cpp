@@ -6,29 +6,14 @@
 
 #include "single_byte.h"
 #include "spec.h"
+#include "utf8.h"
 
 namespace curserve {
 namespace {
 
-constexpr uint32_t kReplacement = 0xfffd;
-
 void put_scalar(std::vector<uint8_t>* out, uint32_t c) {
-    const auto put = [&](uint32_t byte) { out->push_back(static_cast<uint8_t>(byte)); };
-    if (c < 0x80) {
-        put(c);
-    } else if (c < 0x800) {
-        put(0xc0 | c >> 6);
-        put(0x80 | (c & 63));
-    } else if (c < 0x10000) {
-        put(0xe0 | c >> 12);
-        put(0x80 | (c >> 6 & 63));
-        put(0x80 | (c & 63));
-    } else {
-        put(0xf0 | c >> 18);
-        put(0x80 | (c >> 12 & 63));
-        put(0x80 | (c >> 6 & 63));
-        put(0x80 | (c & 63));
-    }
+    uint8_t bytes[4];
+    out->insert(out->end(), bytes, bytes + write_utf8(c, bytes));
 }
 
 // Notes in a Decoded where the pieces of its source end.
@@ -63,6 +48,8 @@ int encoding_named(std::string_view name) {
     if (name == "utf-8") return CS_ENCODING_UTF8;
     if (name == "utf-16le") return CS_ENCODING_UTF16LE;
     if (name == "utf-16be") return CS_ENCODING_UTF16BE;
+    MultiByte multi_byte;
+    if (multi_byte_named(name, &multi_byte)) return CS_ENCODING_MULTI_BYTE + static_cast<int>(multi_byte);
     const auto* row = std::find_if(std::begin(kSingleBytes), std::end(kSingleBytes),
                                    [&](const SingleByte& single) { return name == single.name; });
     return row == std::end(kSingleBytes) ? -1 : CS_ENCODING_SINGLE_BYTE + static_cast<int>(row - kSingleBytes);
@@ -186,6 +173,31 @@ Decoded decode_single_byte(const uint8_t* bytes, size_t size, size_t first, uint
         put_scalar(&out.text, byte < 0x80 ? byte : characters[byte - 0x80]);
     }
     pieces.end();
+    return out;
+}
+
+Decoded decode_multi_byte(const uint8_t* bytes, size_t size, size_t first, MultiByte encoding) {
+    constexpr size_t kMost = 3, kRoom = 16;  // UTF-8 for one byte, and room that keeps no decoder waiting
+    Decoded out;
+    MultiByteDecoder decoder(encoding);
+    size_t written = 0, at = 0;
+    const auto decode_to = [&](size_t end, bool last) {
+        out.text.resize(std::max(out.text.size(), written + kMost * (end - at) + kRoom));
+        const size_t room = out.text.size() - written;
+        written += decoder.decode(bytes, &at, end, last, out.text.data() + written, room);
+        out.ends.push_back(written);
+    };
+    out.text.reserve(size + size / 2 + kMost * kDecodedPiece);
+    for (size_t end = std::min(first, size); at < size; end = std::min(end + kDecodedPiece, size)) {
+        out.states.push_back(decoder);
+        decode_to(end, false);
+    }
+    out.states.push_back(decoder);
+    if (decoder.unfinished()) {
+        out.cut_short = true;
+        decode_to(size, true);
+    }
+    out.text.resize(written);
     return out;
 }
 

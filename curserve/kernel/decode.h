@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "multi_byte.h"
+
 namespace curserve {
 
 // ripgrep decodes a file in pieces of this size (encoding_rs_io), after a first one: the three bytes that it looked at
@@ -21,6 +23,8 @@ struct Decoded {
     std::vector<size_t> errors;  // of UTF-8: where a U+FFFD stands for what cannot be decoded
     bool split = false;          // UTF-16 whose pieces end between the two bytes of a unit
     bool cut_short = false;      // the last piece is the U+FFFD for a character that the source ends within
+    // Of Asian encodings, where a piece may come to nothing: the decoder before each of them, and at last.
+    std::vector<MultiByteDecoder> states;
 };
 
 // The value of cs_search_spec.encoding for an encoding's name, -1 if there is none.
@@ -34,6 +38,7 @@ Decoded decode_utf16_file(const uint8_t* bytes, size_t size);
 Decoded decode_utf16(const uint8_t* bytes, size_t size, size_t first, bool big_endian);
 Decoded decode_utf8(const uint8_t* bytes, size_t size, size_t first = kDecodedPiece);  // also drops a UTF-8 mark
 Decoded decode_single_byte(const uint8_t* bytes, size_t size, size_t first, uint8_t encoding);
+Decoded decode_multi_byte(const uint8_t* bytes, size_t size, size_t first, MultiByte encoding);
 // Where the pieces of UTF-8 that needs no decoding end.
 std::vector<size_t> ends_of_utf8(const uint8_t* bytes, size_t size, size_t first);
 

@@ -9,21 +9,31 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "decode.h"
 
 namespace curserve {
 
+class Reads {
+  public:
+    virtual ~Reads() = default;
+    // The length of the read that begins at offset `at` of the decoded text, where the last one ended; 0: the end.
+    virtual size_t next(size_t at, size_t room) = 0;
+
+  protected:
+    static constexpr size_t kAside = 7;
+};
+
 enum class Decoder : uint8_t { kUtf8, kUtf16, kSingleByte };
 
-class DecodedReads {
+class DecodedReads : public Reads {
   public:
     // text: decoded.text, or UTF-8 that needed no decoding. Borrows both.
     DecodedReads(const uint8_t* text, const Decoded& decoded, Decoder decoder)
         : text_(text), decoded_(decoded), decoder_(decoder) {}
 
-    // The length of the read that begins at offset `at`, where the last one ended; 0: the end.
-    size_t next(size_t at, size_t room) {
+    size_t next(size_t at, size_t room) override {
         if (aside_ != 0) {
             const size_t given = std::min(aside_, room);
             aside_ -= given;
@@ -42,8 +52,6 @@ class DecodedReads {
     }
 
   private:
-    static constexpr size_t kAside = 7;
-
     size_t fitting(size_t at, size_t room) const {
         const size_t end = decoded_.ends[piece_];
         if (end - at + 3 <= room) return end - at;
@@ -88,6 +96,79 @@ class DecodedReads {
     size_t piece_ = 0;  // that the last read was of
     size_t aside_ = 0;  // bytes decoded aside and not given yet
     bool lost_ = false;
+};
+
+// Of Asian encodings, whose decoders keep more than a look at the text tells: where a piece does not fit, it is decoded
+// again into the room there is. What the source's last character comes to depends on where the read before it ended.
+class MultiByteReads : public Reads {
+  public:
+    // source, first: as given to decode_multi_byte. Borrows both.
+    MultiByteReads(const uint8_t* source, size_t size, size_t first, MultiByte encoding, const Decoded& decoded)
+        : source_(source), size_(size), first_(first), decoded_(decoded), decoder_(encoding) {}
+
+    size_t next(size_t at, size_t room) override {
+        if (exhausted_) return 0;
+        if (aside_ != 0) {
+            const size_t given = std::min(aside_, room);
+            aside_ -= given;
+            return given;
+        }
+        if (at_ == piece_end_) fill();
+        for (;;) {
+            size_t got = fits(at, room) ? whole_piece(at) : decode(room, false);
+            if (got == 0) {
+                fill();
+                if (exhausted_) got = decode(room, true);
+            }
+            if (got != 0 || exhausted_) {
+                const size_t given = std::min(got, room);
+                aside_ = got - given;
+                return given;
+            }
+        }
+    }
+
+  private:
+    static constexpr size_t kMost = 4;  // that a decoder wants to see free
+
+    void fill() {
+        exhausted_ = piece_end_ == size_;
+        if (exhausted_) return;
+        whole_ = at_ == piece_end_;
+        piece_end_ = piece_ == 0 ? std::min(first_, size_) : std::min(piece_end_ + kDecodedPiece, size_);
+        ++piece_;
+    }
+
+    bool fits(size_t at, size_t room) const {
+        return whole_ && !exhausted_ && decoded_.ends[piece_ - 1] - at + kMost <= room;
+    }
+
+    size_t whole_piece(size_t at) {
+        whole_ = false;
+        at_ = piece_end_;
+        decoder_ = decoded_.states[piece_];
+        return decoded_.ends[piece_ - 1] - at;
+    }
+
+    size_t decode(size_t room, bool last) {
+        whole_ = false;
+        scratch_.resize(kScratch);
+        const size_t most = std::min(room >= kMost ? room : kAside, kScratch);
+        return decoder_.decode(source_, &at_, piece_end_, last, scratch_.data(), most);
+    }
+
+    static constexpr size_t kScratch = 4 * kDecodedPiece;  // more than a piece comes to
+
+    const uint8_t* source_;
+    size_t size_, first_;
+    const Decoded& decoded_;
+    MultiByteDecoder decoder_;
+    std::vector<uint8_t> scratch_;
+    size_t at_ = 0, piece_end_ = 0;  // in the source
+    size_t piece_ = 0;               // after the one that is read
+    size_t aside_ = 0;               // bytes decoded aside and not given yet
+    bool whole_ = false;             // nothing of the piece was read
+    bool exhausted_ = false;         // its end was met: what is aside is forgotten
 };
 
 }  // namespace curserve

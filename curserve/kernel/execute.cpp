@@ -328,6 +328,7 @@ class Run final : private Patience {
         }
         if (scratch.pace.over()) throw Declined{reply_.gone() ? "client_gone" : kDeadline};
         if (minding.empty()) return;
+        if (query_.matcher->spec().multi_line) throw Declined{"buffers"};
         size_t growing = 0;
         bool other = false;
         for (const Selected& file : selection_->files) {

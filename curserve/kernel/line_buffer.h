@@ -24,7 +24,7 @@ class LineBuffer {
     // first_nul: of the text before conversion, kNone if there is none. peeked: bytes that the first read gives
     // alone (3, or 0 when a mark was stripped). capacity: what earlier files left. reads: those of a decoder, or null.
     LineBuffer(const uint8_t* text, size_t size, uint8_t terminator, Binary binary, size_t first_nul, size_t peeked,
-               size_t capacity = kBufferBytes, DecodedReads* reads = nullptr)
+               size_t capacity = kBufferBytes, Reads* reads = nullptr)
         : text_(text), size_(size), terminator_(terminator), binary_(binary), first_nul_(first_nul), peeked_(peeked),
           capacity_(capacity), reads_(reads) {}
 
@@ -73,7 +73,7 @@ class LineBuffer {
     size_t first_nul_;
     size_t peeked_;
     size_t capacity_;
-    DecodedReads* reads_;
+    Reads* reads_;
     size_t start_ = 0, lines_end_ = 0, end_ = 0;
     bool found_binary_ = false;
 };

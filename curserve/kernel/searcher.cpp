@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -40,9 +41,21 @@ struct Text {
     bool ascii = false;
     std::optional<Decoder> decoder;  // reads are those of decoded bytes
     Decoded decoded;
+    struct {
+        const uint8_t* bytes;
+        size_t size, first;
+        MultiByte encoding;
+    } source{};  // of decoded.states, if there are any
+
+    std::unique_ptr<Reads> reads() const {
+        if (!decoded.states.empty()) {
+            return std::make_unique<MultiByteReads>(source.bytes, source.size, source.first, source.encoding, decoded);
+        }
+        return decoder ? std::make_unique<DecodedReads>(bytes, decoded, *decoder) : nullptr;
+    }
 };
 
-void use_decoded(Text* text, Decoder decoder, Decoded decoded) {
+void use_decoded(Text* text, std::optional<Decoder> decoder, Decoded decoded) {
     text->decoded = std::move(decoded);
     text->bytes = text->decoded.text.data();
     text->size = text->decoded.text.size();
@@ -101,6 +114,14 @@ Text text_of(const SearchSpec& spec, const Content& content) {
             break;
         }
         default:
+            if (spec.encoding >= CS_ENCODING_MULTI_BYTE) {
+                const auto encoding = static_cast<MultiByte>(spec.encoding - CS_ENCODING_MULTI_BYTE);
+                if (!text.ascii || !extends_ascii(encoding)) {
+                    text.source = {text.bytes, text.size, first, encoding};
+                    use_decoded(&text, std::nullopt, decode_multi_byte(text.bytes, text.size, first, encoding));
+                    break;
+                }
+            }
             if (text.ascii) {
                 text.decoder = Decoder::kSingleByte;
                 text.decoded.ends = ends_of_utf8(text.bytes, text.size, first);
@@ -121,10 +142,9 @@ void search_windows(const Job& job, Text& text, Sink& sink, size_t* buffer_bytes
         text.bytes = made.data();
     }
     Core core(job, sink, text.bytes, text.size, false);
-    std::optional<DecodedReads> reads;
-    if (text.decoder) reads.emplace(text.bytes, text.decoded, *text.decoder);
+    const std::unique_ptr<Reads> reads = text.reads();
     LineBuffer buffer(text.bytes, text.size, job.terminator.byte, job.binary, text.first_nul, text.peeked, *buffer_bytes,
-                      reads ? &*reads : nullptr);
+                      reads.get());
     for (;;) {
         const bool already_binary = buffer.found_binary();
         const size_t old_start = buffer.start(), old_end = buffer.end();
@@ -286,6 +306,27 @@ void run(const Job& job, Text& text, Sink& sink, size_t* buffer_bytes) {
     }
 }
 
+// Whether the source of a decoded text may end within a character (never false where it does). What then comes last
+// depends on the room that was left for it, and ripgrep may lose some of it or all.
+bool may_end_within(const SearchSpec& spec, const Content& content) {
+    const auto& data = content.data;
+    const size_t size = data.size();
+    if (spec.encoding == CS_ENCODING_NONE || size == 0) return false;
+    const uint8_t last = data[size - 1];
+    if (content.coding == Coding::kUtf16Raw || !content.whole) return true;
+    if (content.coding == Coding::kUtf16) {
+        return size >= 3 && memcmp(data.data() + size - 3, "\xef\xbf\xbd", 3) == 0;
+    }
+    if (spec.encoding == CS_ENCODING_UTF16LE || spec.encoding == CS_ENCODING_UTF16BE) {
+        const auto surrogate = [](uint8_t byte) { return byte >= 0xd8 && byte <= 0xdb; };
+        return size % 2 != 0 || surrogate(last) || surrogate(data[size - 2]);
+    }
+    if (spec.encoding == CS_ENCODING_UTF8) return !content.ascii && last != '\n';
+    if (spec.encoding < CS_ENCODING_MULTI_BYTE) return false;
+    const bool ascii = content.ascii && extends_ascii(static_cast<MultiByte>(spec.encoding - CS_ENCODING_MULTI_BYTE));
+    return !ascii && last != '\n';
+}
+
 // Whether it may show where ripgrep's reads of a file end: where it looks for NULs that are there, and where -m stops it
 // in the midst of contexts.
 bool reads_show(const SearchSpec& spec, const Matcher& matcher, const Content& content, bool named) {
@@ -298,8 +339,10 @@ bool reads_show(const SearchSpec& spec, const Matcher& matcher, const Content& c
 
 bool needs_file(const SearchSpec& spec, const Matcher& matcher, const Content& content, bool named) {
     // The pieces that UTF-16 is decoded in are not known of its transcoding.
+    const bool read_as_one = matcher.spec().multi_line;
     if (content.coding == Coding::kUtf16 &&
-        (spec.encoding == CS_ENCODING_NONE || reads_show(spec, matcher, content, named))) {
+        (spec.encoding == CS_ENCODING_NONE || reads_show(spec, matcher, content, named) ||
+         ((read_as_one || content.file_size_bytes >= kBufferBytes / 2) && may_end_within(spec, content)))) {
         return true;
     }
     if (content.whole) return false;
@@ -323,6 +366,10 @@ FileResult search_content(const SearchSpec& spec, const Matcher& matcher, const 
                   text.ascii, ranges};
     if (needs_file(spec, matcher, content, named)) {
         result.unsure = "not_whole";
+        return result;
+    }
+    if (multi_line && text.decoded.cut_short) {
+        result.unsure = "buffers";
         return result;
     }
 
@@ -371,10 +418,12 @@ FileResult search_content(const SearchSpec& spec, const Matcher& matcher, const 
 }
 
 bool may_mind_buffer(const SearchSpec& spec, const Matcher& matcher, const Content& content, bool named) {
-    if (matcher.spec().multi_line || searched_in_place(spec, content)) return false;
+    if (searched_in_place(spec, content)) return false;
+    if (matcher.spec().multi_line) return may_end_within(spec, content);
     // Text gets no more than three times as long when it is decoded.
     const uint64_t times = spec.encoding > CS_ENCODING_NONE ? 3 : 1;
     if (std::max<uint64_t>(content.data.size(), content.file_size_bytes) * times < kBufferBytes / 2) return false;
+    if (may_end_within(spec, content)) return true;
     if (spec.has_max_count && spec.after_context > 0) return true;
     if (binary_rule(spec, named) == Binary::kNone) return false;
     if (content.coding == Coding::kUtf16 && spec.encoding == CS_ENCODING_NONE) return true;
@@ -383,6 +432,8 @@ bool may_mind_buffer(const SearchSpec& spec, const Matcher& matcher, const Conte
 }
 
 bool minds_buffer(const SearchSpec& spec, const Matcher& matcher, const Content& content, bool named, Scratch& scratch) {
+    // The whole of a text is read into a buffer that grows by rules of its own.
+    if (matcher.spec().multi_line) return text_of(spec, content).decoded.cut_short;
     Held first, other;
     size_t small = kBufferBytes, large = std::max(4 * content.data.size(), kBufferBytes);
     const FileResult a = search_content(spec, matcher, content, "x", named, scratch, first, nullptr, &small);
@@ -434,6 +485,9 @@ uint64_t bytes_searched_without_match(const SearchSpec& spec, const Matcher& mat
     const Binary binary = binary_rule(spec, named);
     if (content.coding == Coding::kUtf16Raw) return kUnsureBytes;
     if (content.coding == Coding::kUtf16 ? spec.encoding == CS_ENCODING_NONE : !plain) return kUnsureBytes;
+    if (matcher.spec().multi_line && content.coding == Coding::kUtf16 && may_end_within(spec, content)) {
+        return kUnsureBytes;
+    }
     const size_t mark = content.coding == Coding::kUtf8Bom && spec.encoding != CS_ENCODING_NONE ? 3 : 0;
     const size_t size = content.data.size() - mark;
     if (content.first_nul == kNoNul || binary == Binary::kNone) return content.whole ? size : kUnsureBytes;

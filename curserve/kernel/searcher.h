@@ -41,7 +41,7 @@ FileResult search_content(const SearchSpec&, const Matcher&, const Content&, std
                           size_t* buffer_bytes = nullptr);
 
 // ripgrep's thread keeps a buffer that a long line made it enlarge, and how far it looks into a binary file depends on
-// the size of its buffer.
+// the size of its buffer; so does what becomes of a character that a file to be decoded ends within.
 // Whether a search of this content may (never false where it does) depend on the buffer's size at its beginning.
 bool may_mind_buffer(const SearchSpec&, const Matcher&, const Content&, bool named);
 // Whether it does: searches twice.

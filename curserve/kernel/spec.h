@@ -38,6 +38,7 @@
 #define CS_ENCODING_UTF16LE 3
 #define CS_ENCODING_UTF16BE 4
 #define CS_ENCODING_SINGLE_BYTE 5      /* and above: the rows of single_byte.h; cs_encoding_named knows which */
+#define CS_ENCODING_MULTI_BYTE 64      /* and above: MultiByte of multi_byte.h */
 
 /* cs_color.kind */
 #define CS_COLOR_NONE 0

@@ -35,7 +35,8 @@ _VALUES: dict[str, Sequence[str]] = {
     "encoding": (
         "auto", "none", "utf-8", "utf-16", "latin1", "utf-16le", "utf-16be",
         "auto", "none", "utf-8", "utf-16", "latin1", "utf-16le", "utf-16be",
-        "windows-1251", "koi8-r", "iso-8859-8", "windows-1255", "macintosh", "shift_jis",
+        "windows-1251", "koi8-r", "iso-8859-8", "windows-1255", "macintosh",
+        "gbk", "gb18030", "big5", "euc-jp", "shift_jis", "euc-kr", "iso-2022-jp", "x-user-defined",
     ),
     "engine": ("default", "auto"),
     "max-count": ("0", "1", "2", "5"),

@@ -11,6 +11,7 @@
 
 #include "bytes.h"
 #include "decode.h"
+#include "decoded_reads.h"
 #include "git_index.h"
 #include "gram_query.h"
 #include "relative_git.h"
@@ -100,6 +101,20 @@ void holds(const Decoded& decoded, size_t raw_size) {
     if (!(text.size() >= 3 && text[0] == 0xef && text[1] == 0xbb && text[2] == 0xbf)) HOLDS(is_utf8(text));
 }
 
+// Whatever room its reads find, they give all of it, but for what may be lost where the source ends within a character.
+void reads_give_all(const uint8_t* raw, size_t size, size_t first, MultiByte encoding, size_t room) {
+    constexpr size_t kMostLost = 6;
+    const Decoded decoded = decode_multi_byte(raw, size, first, encoding);
+    holds(decoded, size);
+    MultiByteReads reads(raw, size, first, encoding, decoded);
+    size_t at = 0;
+    for (size_t got; (got = reads.next(at, room)) != 0; at += got) {
+        HOLDS(got <= room && at + got <= decoded.text.size());
+        room = 1 + (room * 7 + 3) % 61;
+    }
+    HOLDS(at + (decoded.cut_short ? kMostLost : 0) >= decoded.text.size());
+}
+
 void decoded(Bytes& in) {
     const size_t first = 1 + in.byte() % 16;
     const uint8_t encoding = in.byte();
@@ -112,6 +127,8 @@ void decoded(Bytes& in) {
         holds(decode_utf16_file(p, raw.size()), raw.size());
     const size_t row = encoding % std::size(kSingleBytes);
     holds(decode_single_byte(p, raw.size(), first, static_cast<uint8_t>(CS_ENCODING_SINGLE_BYTE + row)), raw.size());
+    constexpr uint8_t kAsian = static_cast<uint8_t>(MultiByte::kUserDefined) + 1;
+    reads_give_all(p, raw.size(), first, static_cast<MultiByte>(encoding % kAsian), encoding + size_t{1});
 }
 
 void grams(const std::vector<uint8_t>& packed) {

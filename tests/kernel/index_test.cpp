@@ -1,7 +1,7 @@
 // index_test.cpp: indexed answers held to brute ones: random texts, random queries, small blocks.
 //
 // Build: g++ -std=c++17 -O2 -Icurserve/kernel tests/kernel/index_test.cpp
-//        curserve/kernel/{index,index_build,gram_query,content,decode,room,view}.cpp -lpthread
+//        curserve/kernel/{index,index_build,gram_query,content,decode,multi_byte,room,view}.cpp -lpthread
 // Usage: index_test [CASES [SEED]]. A case is one query asked of one content. Prints the number of cases, or what went
 // wrong first (exit code 1). A content that is told apart wrongly is an error only where it matches; how much the index
 // leaves over is counted and bounded, too: an index that never says no would pass otherwise.

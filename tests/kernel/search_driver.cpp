@@ -5,7 +5,7 @@
 // "UNSURE MATCHED SIZE SKIP" and SIZE bytes, what a daemon would print for these files. SKIP is 1 when
 // bytes_searched_without_match disagreed with a search that found nothing. "run" forgets the files, "new" everything.
 // Build: g++ -std=c++17 -O1 -g -fsanitize=address,undefined -Icurserve/kernel tests/kernel/search_driver.cpp
-//        curserve/kernel/{searcher,printer,json,summary,decode,matcher,literal,re2_engine,vm,dfa}.cpp -lre2 -lpthread
+//        curserve/kernel/{searcher,printer,json,summary,decode,multi_byte,matcher,literal,re2_engine,vm,dfa}.cpp -lre2 -lpthread
 #include <algorithm>
 #include <cstdio>
 #include <cstring>

@@ -5,7 +5,7 @@
 // nothing.
 // Build: g++ -std=c++17 -g -fsanitize=address,undefined -I curserve/kernel tests/kernel/select_driver.cpp
 //        curserve/kernel/{glob,glob_parse,glob_set,ignore,rule_stack,global_rules,outside,relative_git,select,symlink,view,
-//        walk,content,decode,json,literal,mapped_file}.cpp -o select_driver
+//        walk,content,decode,multi_byte,json,literal,mapped_file}.cpp -o select_driver
 #include <dirent.h>
 #include <sys/stat.h>
 
