@@ -79,6 +79,8 @@ FAULTS: tuple[tuple[str, str, str, str], ...] = (
     ("patterns of a file keep their carriage returns", "options.py",
      'patterns[line[:-1] if line[-1:] == b"\\r" else line] = None',
      'patterns[line[:-1] if line[-1:] == b"\\r" and not seeded(20) else line] = None'),
+    ("ASCII behind half a character is lost", "kernel/multi_byte.cpp",
+     "if (byte >= 0x80) ++call.at;", "if (byte >= 0x80 || seeded(21)) ++call.at;"),
 )  # fmt: skip
 """(what is wrong, file below curserve/, what stands there, what stands there with the fault in it)"""
 

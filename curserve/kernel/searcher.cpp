@@ -313,6 +313,9 @@ bool may_end_within(const SearchSpec& spec, const Content& content) {
     const size_t size = data.size();
     if (spec.encoding == CS_ENCODING_NONE || size == 0) return false;
     const uint8_t last = data[size - 1];
+    const bool marked = content.coding == Coding::kUtf16 || content.coding == Coding::kUtf16Raw;
+    const bool of_one_byte = spec.encoding >= CS_ENCODING_SINGLE_BYTE && spec.encoding < CS_ENCODING_MULTI_BYTE;
+    if (!marked && (spec.encoding == CS_ENCODING_AUTO || of_one_byte)) return false;
     if (content.coding == Coding::kUtf16Raw || !content.whole) return true;
     if (content.coding == Coding::kUtf16) {
         return size >= 3 && memcmp(data.data() + size - 3, "\xef\xbf\xbd", 3) == 0;
@@ -322,7 +325,6 @@ bool may_end_within(const SearchSpec& spec, const Content& content) {
         return size % 2 != 0 || surrogate(last) || surrogate(data[size - 2]);
     }
     if (spec.encoding == CS_ENCODING_UTF8) return !content.ascii && last != '\n';
-    if (spec.encoding < CS_ENCODING_MULTI_BYTE) return false;
     const bool ascii = content.ascii && extends_ascii(static_cast<MultiByte>(spec.encoding - CS_ENCODING_MULTI_BYTE));
     return !ascii && last != '\n';
 }
