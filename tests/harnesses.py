@@ -25,7 +25,7 @@ from curserve.regex.grams import pack
 from curserve.verify import commands
 
 ROOT = Path(__file__).resolve().parent.parent
-_ENGINES = ("class_finder", "dfa", "literal", "matcher", "pace", "re2_engine", "vm")
+_ENGINES = ("class_finder", "dfa", "line_pass", "literal", "matcher", "pace", "re2_engine", "vm")
 _GLOBS = ("glob", "glob_parse", "glob_set", "ignore", "rule_stack")
 _TEXTS = ("content", "decode", "multi_byte", "mapped_file")
 KERNEL: dict[str, tuple[str, ...]] = {

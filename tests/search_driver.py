@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ASIAN = ("gb18030", "big5", "euc-jp", "shift_jis", "euc-kr", "iso-2022-jp", "x-user-defined")
 """The encodings of more than one byte for a character that are no Unicode, and one that is read as they are."""
 _SOURCES = ("searcher", "printer", "json", "summary", "decode", "multi_byte", "matcher", "literal", "re2_engine", "vm",
-            "dfa", "pace", "class_finder")  # fmt: skip
+            "dfa", "pace", "class_finder", "line_pass")  # fmt: skip
 _STYLES = {  # the bytes of cs_style: fg, bg (kind r g b each), bold, intense, underline, italic
     "path_style": bytes([1, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
     "line_style": bytes([1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCES = "matcher class_finder dfa vm pace literal re2_engine".split()
+SOURCES = "matcher class_finder dfa vm pace line_pass literal re2_engine".split()
 
 
 @pytest.mark.timeout(300)

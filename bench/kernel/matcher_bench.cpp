@@ -3,7 +3,7 @@
 // Usage: matcher_bench FILE [REPEAT]. One line per question: engine, lines found, GB/s, ns per line found. Every question
 // is a find_line loop over the text, as a search does it. Programs are assembled here from literals and byte classes.
 // Build: g++ -std=c++17 -O2 -Icurserve/kernel bench/kernel/matcher_bench.cpp
-//        curserve/kernel/{matcher,class_finder,dfa,vm,pace,literal,re2_engine}.cpp -lre2
+//        curserve/kernel/{matcher,class_finder,dfa,vm,pace,line_pass,literal,re2_engine}.cpp -lre2
 #include <algorithm>
 #include <chrono>
 #include <cstdio>

@@ -11,10 +11,19 @@
 #include <bitset>
 #include <cstring>
 
+#include "line_pass.h"
+
+#pragma GCC push_options
+#pragma GCC target("avx2,bmi,bmi2,lzcnt,popcnt")
+#define CURSERVE_SIMD masks_avx2
+#define CURSERVE_SIMD_AVX512 0
+#include "masks_simd.h"
+#undef CURSERVE_SIMD
+#undef CURSERVE_SIMD_AVX512
+#pragma GCC pop_options
+
 namespace curserve {
 namespace {
-
-const bool kHasAvx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("popcnt");
 
 constexpr size_t kRunMax = 64;           // what one mask can hold
 constexpr size_t kInexactRunMin = 4;     // a shorter run that proves nothing stands in most lines. Arbitrary
@@ -26,50 +35,12 @@ constexpr size_t kSetsMax = 16;          // different sets that a line's bytes m
 // ---- finding, 64 bytes at a time
 
 #pragma GCC push_options
-#pragma GCC target("avx2,bmi,popcnt")
+#pragma GCC target("avx2,bmi,bmi2,lzcnt,popcnt")
 
-struct Tables {
-    __m256i low, high;
-};
-
-inline Tables tables_of(const ByteSet& set) {
-    return {_mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(set.low))),
-            _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(set.high)))};
-}
-
-inline uint64_t equal_mask(const uint8_t* p, uint8_t byte) {
-    const __m256i wanted = _mm256_set1_epi8(static_cast<char>(byte));
-    const auto half = [&](size_t i) {
-        const __m256i v = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + i));
-        return static_cast<uint32_t>(_mm256_movemask_epi8(_mm256_cmpeq_epi8(v, wanted)));
-    };
-    return half(0) | (static_cast<uint64_t>(half(32)) << 32);
-}
-
-inline uint64_t class_mask(const uint8_t* p, const Tables& t) {
-    const __m256i bit = _mm256_setr_epi8(1, 2, 4, 8, 16, 32, 64, -128, 1, 2, 4, 8, 16, 32, 64, -128, 1, 2, 4, 8, 16, 32,
-                                         64, -128, 1, 2, 4, 8, 16, 32, 64, -128);
-    const __m256i top = _mm256_set1_epi8(static_cast<char>(0x80)), three = _mm256_set1_epi8(7);
-    const auto half = [&](size_t i) {
-        const __m256i v = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + i));
-        // A shuffle gives 0 where the top bit of its index is set: each table sees only its half of the bytes.
-        const __m256i row = _mm256_or_si256(_mm256_shuffle_epi8(t.low, v),
-                                            _mm256_shuffle_epi8(t.high, _mm256_xor_si256(v, top)));
-        const __m256i wanted = _mm256_shuffle_epi8(bit, _mm256_and_si256(_mm256_srli_epi16(v, 4), three));
-        const __m256i out = _mm256_cmpeq_epi8(_mm256_and_si256(row, wanted), _mm256_setzero_si256());
-        return static_cast<uint32_t>(_mm256_movemask_epi8(out));
-    };
-    return ~(half(0) | (static_cast<uint64_t>(half(32)) << 32));
-}
-
-// The rest of a text in 64 bytes of our own: nothing outside of it is read.
-struct Tail {
-    uint8_t bytes[64] = {};
-    uint64_t valid;
-    Tail(const uint8_t* p, size_t size) : valid((uint64_t{1} << size) - 1) {
-        if (size != 0) std::memcpy(bytes, p, size);
-    }
-};
+using masks_avx2::ByteProbe;
+using masks_avx2::ClassProbe;
+using masks_avx2::Tail;
+using masks_avx2::WholeEnds;
 
 // Ends (last bytes) of runs of n, from masks in the order of the text.
 class RunEnds {
@@ -96,58 +67,41 @@ class RunEnds {
 };
 
 size_t avx2_run_end(const uint8_t* text, size_t size, size_t from, const ByteSet& set, size_t n) {
-    const Tables tables = tables_of(set);
+    const ClassProbe probe(set);
     size_t i = from;
     if (n == 1) {
         for (; size - i >= 64; i += 64) {
-            const uint64_t hits = class_mask(text + i, tables);
+            const uint64_t hits = probe.mask(text + i);
             if (hits != 0) return i + static_cast<size_t>(__builtin_ctzll(hits));
         }
     }
     RunEnds ends(n);
     for (; size - i >= 64; i += 64) {
-        const uint64_t hits = ends.next(class_mask(text + i, tables));
+        const uint64_t hits = ends.next(probe.mask(text + i));
         if (hits != 0) return i + static_cast<size_t>(__builtin_ctzll(hits));
     }
     const Tail tail(text + i, size - i);
-    const uint64_t hits = ends.next(class_mask(tail.bytes, tables) & tail.valid);
+    const uint64_t hits = ends.next(probe.mask(tail.bytes) & tail.valid);
     return hits != 0 ? i + static_cast<size_t>(__builtin_ctzll(hits)) : kNotFound;
 }
-
-// Terminators of lines made of a class alone, from masks in the order of the text, beginning at a line's start.
-class WholeEnds {
-  public:
-    uint64_t next(uint64_t in_class, uint64_t terminators) {
-        const uint64_t starts = (terminators << 1) | starts_here_;
-        uint64_t sum, out;
-        const bool over = __builtin_add_overflow(in_class, starts, &sum);
-        const bool more = __builtin_add_overflow(sum, rippling_, &out);
-        starts_here_ = terminators >> 63;
-        rippling_ = over || more;
-        return out & terminators;
-    }
-
-  private:
-    uint64_t starts_here_ = 1;  // the next mask begins with a line's start
-    uint64_t rippling_ = 0;     // ... or in a line that is of the class so far
-};
 
 // Calls visit(offset, hits, terminators) for each 64 bytes until it says true; the end of the text counts as the last
 // line's terminator, if that line is not empty.
 template <typename Visit>
 inline void avx2_whole_lines(const uint8_t* text, size_t size, size_t from, const ByteSet& set, uint8_t terminator,
                              const Visit& visit) {
-    const Tables tables = tables_of(set);
+    const ClassProbe probe(set);
+    const ByteProbe terminator_probe(terminator);
     WholeEnds ends;
     size_t i = from;
     for (; size - i >= 64; i += 64) {
-        const uint64_t terminators = equal_mask(text + i, terminator);
-        if (visit(i, ends.next(class_mask(text + i, tables), terminators), terminators)) return;
+        const uint64_t terminators = terminator_probe.mask(text + i);
+        if (visit(i, ends.next(probe.mask(text + i), terminators), terminators)) return;
     }
     const Tail tail(text + i, size - i);
-    uint64_t terminators = equal_mask(tail.bytes, terminator) & tail.valid;
+    uint64_t terminators = terminator_probe.mask(tail.bytes) & tail.valid;
     if (size > from && text[size - 1] != terminator) terminators |= uint64_t{1} << (size - i);
-    visit(i, ends.next(class_mask(tail.bytes, tables) & tail.valid, terminators), terminators);
+    visit(i, ends.next(probe.mask(tail.bytes) & tail.valid, terminators), terminators);
 }
 
 size_t avx2_whole_line_end(const uint8_t* text, size_t size, size_t from, const ByteSet& set, uint8_t terminator) {
@@ -177,7 +131,7 @@ ClassFinder::Count avx2_count(const uint8_t* text, size_t size, size_t from, con
 // ---- rules
 
 ClassFinder::ClassFinder(const std::vector<Inst>& program, uint8_t line_terminator, bool ascii_only, bool simd)
-    : simd_(simd && kHasAvx2), terminator_(line_terminator), byte_limit_(ascii_only ? 0x80 : 0x100) {
+    : simd_(simd && has_line_pass()), terminator_(line_terminator), byte_limit_(ascii_only ? 0x80 : 0x100) {
     if (find_whole_line(program)) {
         rule_ = Rule::kWholeLine;
     } else if (find_run(program)) {

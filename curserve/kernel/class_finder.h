@@ -37,6 +37,11 @@ class ClassFinder {
 
     // The first run, or the first line that obeys, in text[from, size); `from` is the start of a line.
     Hit find(const uint8_t* text, size_t size, size_t from) const;
+    // The class that the matching lines are made of, if they are all lines made of it alone and line_pass.h can look for
+    // them; else null.
+    const ByteSet* line_class() const {
+        return simd_ && exact_ && rule_ == Rule::kWholeLine ? &class_ : nullptr;
+    }
     // Whether lines can be counted without finding each: only if exact.
     bool counts() const { return exact_ && (rule_ == Rule::kWholeLine || (rule_ == Rule::kRun && length_ == 1)); }
     // How many lines of text[from, size) match. Only if counts().

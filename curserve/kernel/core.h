@@ -177,8 +177,70 @@ class Core {
         return true;
     }
 
+    // Whether the lines that are found may be handed over many at once.
+    bool may_batch() const {
+        return sink_.wants_many() && !spec_.invert_match && !spec_.stop_on_nonmatch && spec_.before_context == 0 &&
+               spec_.after_context == 0 && !detect_;
+    }
+
+    // As many lines as one batch takes. False: they must be found one by one.
+    bool match_batch(size_t from, size_t end, Fast* then) {
+        size_t most = LineBatch::kMost;
+        if (spec_.has_max_count) most = static_cast<size_t>(std::min<uint64_t>(most, spec_.max_count - count_));
+        const uint8_t* const window = text_ + window_start_;
+        if (!job_.matcher.find_lines(window, end - window_start_, from - window_start_, job_.ascii, job_.scratch, most, &batch_)) {
+            return false;
+        }
+        pos_ = window_start_ + batch_.upto;
+        if (batch_.count > 0) count_to(from);
+        const FoundLines found = {window, window_end_ - window_start_, batch_.lines, batch_.count, window_start_, line_number_};
+        if (last_counted_ == from) {
+            last_counted_ = pos_;
+            line_number_ += batch_.terminators;
+        }
+        if (batch_.count == 0) return true;
+        has_matched_ = has_sunk_ = true;
+        count_ += batch_.count;
+        const size_t taken = sink_.matched_many(found);
+        const size_t last = std::min<size_t>(taken, batch_.count - 1);
+        last_visited_ = window_start_ + batch_.lines[last].end;
+        if (taken < batch_.count) {
+            pos_ = last_visited_;
+            *then = Fast::kStop;
+        }
+        return true;
+    }
+
+    // Searches the window, or ends before its end. False: lines must be found one by one, from pos() on.
+    bool match_batches(Fast* then) {
+        *then = Fast::kContinue;
+        while (pos_ < window_end_ && !at_limit() && *then == Fast::kContinue) {
+            size_t end = window_end_;
+            if (job_.ranges != nullptr) {
+                const std::vector<ByteRange>& ranges = *job_.ranges;
+                while (range_ < ranges.size() && ranges[range_].end <= pos_) ++range_;
+                if (range_ == ranges.size() || ranges[range_].start >= window_end_) {
+                    pos_ = window_end_;
+                    break;
+                }
+                pos_ = std::max(pos_, ranges[range_].start);
+                end = std::min(ranges[range_].end, window_end_);
+            }
+            if (!match_batch(pos_, end, then)) return false;
+        }
+        if (*then == Fast::kStop) return true;
+        if (at_limit()) {
+            *then = Fast::kStop;
+        } else {
+            pos_ = window_end_;
+        }
+        return true;
+    }
+
     Fast match_fast() {
         if (pos_ < window_end_ && count_fast()) return Fast::kContinue;
+        Fast then;
+        if (may_batch() && match_batches(&then)) return then;
         while (pos_ < window_end_) {
             if (spec_.stop_on_nonmatch && has_matched_) return Fast::kSwitchToSlow;
             Span line;
@@ -282,6 +344,7 @@ class Core {
     uint64_t after_left_ = 0, count_ = 0, line_number_ = 1;
     int64_t binary_offset_ = -1;
     bool has_sunk_ = false, has_matched_ = false;
+    LineBatch batch_;
 };
 
 }  // namespace curserve

@@ -29,6 +29,7 @@ class JsonPrinter : public Sink {
     // path: as ripgrep's walk names it; --path-separator does not touch it.
     JsonPrinter(const Job& job, std::string_view path, Writer& out);
     bool matched(const Found&) override;
+    bool wants_many() const override { return true; }
     bool context(const Found&, ContextKind) override;
     void finish(uint64_t byte_count, int64_t binary_offset) override;
     bool has_match() const override { return match_count_ > 0; }

@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "line_pass.h"
+
 #pragma GCC push_options
 #pragma GCC target("avx2,bmi")
 #define CURSERVE_SIMD avx2
@@ -249,6 +251,21 @@ LiteralHit LiteralFinder::find(const uint8_t* text, size_t size, size_t at) cons
     }
     if (size - at < shortest_) return {};
     return literals_.size() == 1 ? find_one(text, size, at) : find_many(text, size, at);
+}
+
+bool LiteralFinder::probe(LiteralProbe* probe) const {
+    if (literals_.size() != 1 || !simd_) return false;
+    const std::string& s = literals_[0];
+    if (s.empty() || s.size() > LiteralProbe::kMostBytes) return false;
+    probe->size = s.size();
+    probe->far = far_;
+    probe->gap = far_ - near_;
+    probe->folds = fold_;
+    for (size_t i = 0; i < s.size(); ++i) {
+        probe->bytes[i] = byte_of(s, i);
+        probe->fold[i] = fold_ && is_lower(byte_of(s, i)) ? 0x20 : 0;
+    }
+    return true;
 }
 
 LiteralHit LiteralFinder::find_one(const uint8_t* text, size_t size, size_t at) const {

@@ -55,6 +55,8 @@ struct ByteSet {
 // Offset of the first byte of `set` in [from, size), or `size`; from <= size.
 size_t find_in_set(const uint8_t* text, size_t size, size_t from, const ByteSet& set);
 
+struct LiteralProbe;
+
 struct LiteralHit {
     size_t start = kNotFound;
     uint32_t which = 0;  // index in the list of literals
@@ -69,6 +71,9 @@ class LiteralFinder {
 
     // The hit with the least start >= at; among those that start there, the literal first in the list.
     LiteralHit find(const uint8_t* text, size_t size, size_t at) const;
+
+    // What line_pass.h needs to look for the literal. False: there are several, or it is empty or too long for that.
+    bool probe(LiteralProbe* probe) const;
 
     size_t length(uint32_t which) const { return literals_[which].size(); }
     bool empty() const { return literals_.empty(); }

@@ -95,6 +95,7 @@ class BuiltMatcher final : public Matcher {
         if (choice_ != EngineChoice::kAuto) return;
         if (!spec_.literals.empty()) {
             literals_ = Filter(spec_.literals, spec_.literals_fold_ascii, spec_.line_terminator, spec_.multi_line);
+            probed_ = literals_.usable() && !crosses_ && literals_.finder().probe(&probe_);
         }
         if (!spec_.required.empty()) {
             required_ = Filter(spec_.required, spec_.required_fold_ascii, spec_.line_terminator, spec_.multi_line);
@@ -116,6 +117,24 @@ class BuiltMatcher final : public Matcher {
         if (from >= size || !scratch.pace.spend(Pace::kOfCall)) return kNoSpan;
         const Span line = first_line(Haystack{text + from, size - from, ascii, *scratch.impl, scratch.pace});
         return line.start == kNone ? line : Span{from + line.start, from + line.end};
+    }
+
+    bool find_lines(const uint8_t* text, size_t size, size_t from, bool ascii, Scratch& scratch, size_t most,
+                    LineBatch* batch) const override {
+        if (from >= size || !has_line_pass()) return false;
+        const ByteSet* const line_class = probed_ ? nullptr : line_class_for(ascii);
+        if (!(probed_ && (ascii || !probe_.folds)) && line_class == nullptr) return false;
+        if (!scratch.pace.spend(Pace::kOfCall)) {
+            *batch = LineBatch{};
+            batch->upto = size;
+            return true;
+        }
+        if (probed_) {
+            lines_with_literal(text, size, from, spec_.line_terminator, probe_, most, batch);
+        } else {
+            lines_of_class(text, size, from, spec_.line_terminator, *line_class, most, batch);
+        }
+        return true;
     }
 
     bool count_lines(const uint8_t* text, size_t size, size_t from, bool ascii, uint64_t* count) const override {
@@ -196,6 +215,11 @@ class BuiltMatcher final : public Matcher {
         const ClassFinder* const classes =
             lazy.get([&] { return std::make_unique<ClassFinder>(spec_.program, spec_.line_terminator, ascii); });
         return classes->rule() != ClassFinder::Rule::kNone ? classes : nullptr;
+    }
+
+    const ByteSet* line_class_for(bool ascii) const {
+        const ClassFinder* const classes = class_for(ascii);
+        return classes != nullptr ? classes->line_class() : nullptr;
     }
 
     Span find_by_class(const Haystack& h, const ClassFinder& classes) const {
@@ -463,6 +487,8 @@ class BuiltMatcher final : public Matcher {
     // matcher without what precedes it. Only look-behind over a line's first bytes, if they are no UTF-8, can tell.
     bool lines_alone_ = false;
     Filter literals_, required_;
+    bool probed_ = false;  // a match is a line with this literal, and the other way around
+    LiteralProbe probe_;
     bool by_class_ = false;  // no literal is better, and no line is crossed
     mutable Lazy<ClassFinder> class_ascii_, class_bytes_;
     mutable Lazy<Dfa> dfa_ascii_, dfa_bytes_;

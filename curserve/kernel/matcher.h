@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "line_pass.h"
 #include "pace.h"
 #include "program.h"
 
@@ -76,6 +77,11 @@ class Matcher {
     // its buffer (it matters to \A, and to \B and the half boundaries beside invalid UTF-8). `ascii` says that all of
     // `text` is < 0x80. A final empty piece after the last terminator is no line. Only if !multi_line.
     virtual Span find_line(const uint8_t* text, size_t size, size_t from, bool ascii, Scratch&) const = 0;
+
+    // The first `most` (1 to LineBatch::kMost) lines that find_line would give for text[from, size), one after the other, where
+    // one pass over the text can tell; else false. Only if !multi_line.
+    virtual bool find_lines(const uint8_t* text, size_t size, size_t from, bool ascii, Scratch&, size_t most,
+                            LineBatch* batch) const = 0;
 
     // How many lines find_line would give for text[from, size), one after the other, where that can be told without
     // finding each; else false. Only if !multi_line.

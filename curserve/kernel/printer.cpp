@@ -6,6 +6,21 @@
 #include <vector>
 
 namespace curserve {
+namespace {
+
+constexpr size_t kSlack = 64;  // bytes that may be read and written behind what is copied
+
+// Copies whole vectors: up to kSlack bytes too many on both sides. Most pieces are shorter, which costs no branch that is
+// taken now and then. Gives where the copy ends.
+inline char* copy_widely(char* to, const void* from, size_t size) {
+    const char* const bytes = static_cast<const char*>(from);
+    size_t at = 0;
+    do std::memcpy(to + at, bytes + at, kSlack);
+    while ((at += kSlack) < size);
+    return to + size;
+}
+
+}  // namespace
 
 StandardPrinter::StandardPrinter(const Job& job, std::string_view path, Writer& out)
     : job_(job), spec_(job.spec), path_(path), out_(out), replacer_(job) {
@@ -13,9 +28,13 @@ StandardPrinter::StandardPrinter(const Job& job, std::string_view path, Writer& 
     granular_ = color_matches_ || spec_.column || spec_.has_replacement || spec_.vimgrep || spec_.only_matching ||
                 spec_.stats;
     plain_ = is_plain();
-    if (!plain_ || !has_path()) return;
-    lead_.assign(path_);
-    lead_.append(spec_.field_match_separator, spec_.field_match_separator_size);
+    if (!plain_) return;
+    if (has_path()) {
+        lead_.assign(path_);
+        lead_.append(spec_.field_match_separator, spec_.field_match_separator_size);
+    }
+    lead_size_ = lead_.size();
+    lead_.append(kSlack, '\0');
 }
 
 bool StandardPrinter::is_plain() const {
@@ -23,48 +42,64 @@ bool StandardPrinter::is_plain() const {
            !spec_.null_path && !job_.multi_line;
 }
 
-// What sink() would print of a matching line, in one piece.
-void StandardPrinter::put_plainly(const Found& found) {
+// What sink() would print of a matching line, in one piece. readable: from `line` on, at least `size`.
+inline void StandardPrinter::put_plainly(const uint8_t* line, size_t size, size_t readable, uint64_t line_number) {
     constexpr size_t kDigits = 20;
     printed_lines = true;
-    const uint8_t* const line = found.text + found.lines.start;
-    const size_t size = found.lines.end - found.lines.start;
     const bool ended = size > 0 && line[size - 1] == job_.terminator.byte;
     const std::string_view term = ended ? std::string_view() : job_.terminator.bytes();
     const std::string_view separator(spec_.field_match_separator, spec_.field_match_separator_size);
-    char* to = out_.room(lead_.size() + kDigits + separator.size() + size + term.size());
+    char* to = out_.room(lead_size_ + kDigits + separator.size() + size + term.size() + kSlack);
     if (to == nullptr) {
-        out_.put(lead_);
+        out_.put(std::string_view(lead_).substr(0, lead_size_));
         if (spec_.line_number) {
-            out_.number(found.line_number);
+            out_.number(line_number);
             out_.put(separator);
         }
-        out_.put(found.text, found.lines.start, found.lines.end);
+        out_.put(line, 0, size);
         out_.put(term);
         return;
     }
     char* const start = to;
-    const auto add = [&to](const void* from, size_t count) {
-        std::memcpy(to, from, count);
-        to += count;
-    };
-    add(lead_.data(), lead_.size());
+    to = copy_widely(to, lead_.data(), lead_size_);
     if (spec_.line_number) {
         char digits[kDigits];
-        const std::string_view number = decimal(found.line_number, digits);
-        add(number.data(), number.size());
-        add(separator.data(), separator.size());
+        const std::string_view number = decimal(line_number, digits);
+        std::memcpy(to, number.data(), number.size());
+        to += number.size();
+        std::memcpy(to, separator.data(), separator.size());
+        to += separator.size();
     }
-    add(line, size);
-    if (!ended) add(term.data(), term.size());
+    if (size + kSlack <= readable) {
+        to = copy_widely(to, line, size);
+    } else {
+        std::memcpy(to, line, size);
+        to += size;
+    }
+    if (!ended) {
+        std::memcpy(to, term.data(), term.size());
+        to += term.size();
+    }
     out_.took(static_cast<size_t>(to - start));
+}
+
+size_t StandardPrinter::matched_many(const FoundLines& found) {
+    if (!plain_ || (job_.binary == Binary::kConvert && binary_offset_ >= 0)) return Sink::matched_many(found);
+    for (size_t i = 0; i < found.count; ++i) {
+        const Line& line = found.lines[i];
+        ++match_count_;
+        put_plainly(found.text + line.start, line.end - line.start, found.size - line.start, found.line_number + line.before);
+        if (out_.stopped()) return i;
+    }
+    return found.count;
 }
 
 bool StandardPrinter::matched(const Found& found) {
     ++match_count_;
     if (plain_) {
         if (job_.binary == Binary::kConvert && binary_offset_ >= 0) return false;
-        put_plainly(found);
+        put_plainly(found.text + found.lines.start, found.lines.end - found.lines.start, found.size - found.lines.start,
+                    found.line_number);
         return !out_.stopped();
     }
     spans_.clear();

@@ -19,6 +19,8 @@ class StandardPrinter : public Sink {
     // path: after --path-separator; empty data() means no path is printed.
     StandardPrinter(const Job& job, std::string_view path, Writer& out);
     bool matched(const Found&) override;
+    bool wants_many() const override { return true; }
+    size_t matched_many(const FoundLines&) override;
     bool context(const Found&, ContextKind) override;
     bool context_break() override;
     bool binary_data(uint64_t offset) override;
@@ -37,7 +39,7 @@ class StandardPrinter : public Sink {
     };
 
     bool is_plain() const;
-    void put_plainly(const Found&);
+    void put_plainly(const uint8_t* line, size_t size, size_t readable, uint64_t line_number);
     void sink(const Sunk&);
     void sink_fast_multi_line(const Sunk&);
     void sink_slow(const Sunk&);
@@ -75,7 +77,8 @@ class StandardPrinter : public Sink {
     bool color_matches_;    // escape sequences around matches
     bool granular_;         // single matches are needed
     bool plain_;            // lines leave as they are, behind a path and a number at most
-    std::string lead_;      // then: the path and its separator
+    std::string lead_;      // then: the path and its separator, and kSlack bytes more
+    size_t lead_size_ = 0;
     bool in_match_ = false; // an escape sequence of a match is open
     uint64_t match_count_ = 0;
     int64_t binary_offset_ = -1;

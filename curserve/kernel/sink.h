@@ -46,10 +46,32 @@ struct Found {
 
 enum class ContextKind : uint8_t { kBefore, kAfter, kOther };
 
+// Lines handed over together, ascending, of a text as in Found; what matched() would be told of each.
+struct FoundLines {
+    const uint8_t* text;
+    size_t size;
+    const Line* lines;      // offsets in text
+    size_t count;
+    uint64_t offset;        // of text in the file, in bytes
+    uint64_t line_number;   // of the lines with `before` 0
+};
+
 class Sink {
   public:
     virtual ~Sink() = default;
     virtual bool matched(const Found&) = 0;
+    // Whether it would rather hear of many lines at once: not who may stop at each of them.
+    virtual bool wants_many() const { return false; }
+    // Matching lines without contexts. How many were taken; fewer than all: the next one stopped the search.
+    virtual size_t matched_many(const FoundLines& found) {
+        for (size_t i = 0; i < found.count; ++i) {
+            const Line& line = found.lines[i];
+            const Found one{found.text, found.size, {line.start, line.end}, found.offset + line.start,
+                            found.line_number + line.before};
+            if (!matched(one)) return i;
+        }
+        return found.count;
+    }
     virtual bool context(const Found&, ContextKind) = 0;
     // Whether all that matched() would do, for lines without contexts, is to count them; then this many at once.
     virtual bool wants_count_only() const { return false; }

@@ -31,6 +31,12 @@ bool SummaryPrinter::matched(const Found& found) {
     return !quits_early_;
 }
 
+size_t SummaryPrinter::matched_many(const FoundLines& found) {
+    if (!wants_count_only()) return Sink::matched_many(found);
+    match_count_ += found.count;
+    return found.count;
+}
+
 bool SummaryPrinter::wants_count_only() const { return !counts_ && !job_.multi_line && !quits_early_; }
 
 void SummaryPrinter::counted(uint64_t lines) { match_count_ += lines; }

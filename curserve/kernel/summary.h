@@ -17,6 +17,8 @@ class SummaryPrinter : public Sink {
     // path: after --path-separator.
     SummaryPrinter(const Job& job, std::string_view path, Writer& out);
     bool matched(const Found&) override;
+    bool wants_many() const override { return !quits_early_; }
+    size_t matched_many(const FoundLines&) override;
     bool wants_count_only() const override;
     void counted(uint64_t lines) override;
     bool context(const Found&, ContextKind) override { return true; }

@@ -77,6 +77,14 @@ void compare(const Matcher& left, const Matcher& right, const std::vector<uint8_
             ++lines;
             from = a.end + 1;
         }
+        LineBatch batch;
+        uint64_t batched = 0;
+        for (size_t from = 0; from < text.size(); from = batch.upto) {
+            if (!right.find_lines(p, text.size(), from, ascii, scratches[1], LineBatch::kMost, &batch)) break;
+            HOLDS(from < batch.upto && batch.upto <= text.size());
+            batched += batch.count;
+            if (batch.upto == text.size()) HOLDS(batched == lines);
+        }
         if (right.count_lines(p, text.size(), 0, ascii, &counted)) HOLDS(counted == lines);
     }
     LineAhead ahead;

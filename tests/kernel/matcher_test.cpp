@@ -455,6 +455,40 @@ void test_vm(int rounds) {
 
 const EngineChoice kChoices[] = {EngineChoice::kAuto, EngineChoice::kDfa, EngineChoice::kRe2};
 
+// Lines found many at a time against those found one by one. Gives how many there were, 0 if they are not found so.
+size_t compare_batches(const Matcher& matcher, const std::string& s, bool ascii, Scratch& scratch) {
+    const Text t(s);
+    const size_t most = chance(50) ? LineBatch::kMost : 1 + below(5);
+    size_t found = 0;
+    for (size_t from = 0; from < t.size;) {
+        LineBatch batch;
+        if (!matcher.find_lines(t.bytes.get(), t.size, from, ascii, scratch, most, &batch)) return 0;
+        const auto what = [&] {
+            return "find_lines from " + std::to_string(from) + ", at most " + std::to_string(most) + ", in '" + shown(s) + "'\n" +
+                   listing(matcher.spec());
+        };
+        const auto terminators = [&](size_t end) {
+            return static_cast<uint64_t>(std::count(s.begin() + static_cast<ptrdiff_t>(from), s.begin() + static_cast<ptrdiff_t>(end),
+                                                    static_cast<char>(matcher.spec().line_terminator)));
+        };
+        size_t at = from;
+        for (size_t i = 0; i < batch.count; ++i) {
+            const Line& line = batch.lines[i];
+            const Span want = matcher.find_line(t.bytes.get(), t.size, at, ascii, scratch);
+            check(want.start == line.start && std::min(want.end + 1, t.size) == line.end, what);
+            check(line.before == terminators(line.start), what);
+            at = line.end;
+        }
+        check(batch.count <= most && batch.upto == (batch.count == most ? at : t.size), what);
+        check(batch.terminators == terminators(batch.upto), what);
+        check(batch.count == most || at >= t.size ||
+                  matcher.find_line(t.bytes.get(), t.size, at, ascii, scratch).start == kNone, what);
+        found += batch.count;
+        from = batch.upto;
+    }
+    return found;
+}
+
 // All engines against the simulation: all lines, and all spans from random places.
 void compare(const MatcherSpec& spec, const std::string& s, Scratch* scratches, size_t spans,
              const std::shared_ptr<const Matcher>* engines) {
@@ -479,6 +513,7 @@ void compare(const MatcherSpec& spec, const std::string& s, Scratch* scratches, 
         if (want.start == kNone) break;
         from = want.end + 1;
     }
+    if (!spec.multi_line) compare_batches(*engines[1], s, ascii, scratches[1]);
     std::vector<size_t> places(spans);
     for (size_t& at : places) at = below(t.size + 1);
     std::sort(places.begin(), places.end());
@@ -687,7 +722,7 @@ Node class_of(const std::vector<std::pair<uint8_t, uint8_t>>& ranges) {
 // uses them, against the simulation.
 void test_classes(int rounds) {
     Scratch scratches[2];
-    size_t exact = 0, counted = 0;
+    size_t exact = 0, counted = 0, batched = 0;
     for (int round = 0; round < rounds; ++round) {
         Node inside = chance(60) ? class_of({{'A', 'D'}, {0, 2}})
                       : chance(50) ? class_of({{' ', ' '}, {'\t', '\t'}, {'\r', '\r'}})
@@ -758,6 +793,7 @@ void test_classes(int rounds) {
             ++lines;
             from = want.end + 1;
         }
+        batched += compare_batches(*automatic, s, ascii, scratches[1]);
         uint64_t got = 0, other = 0;
         if (automatic->count_lines(text.bytes.get(), text.size, 0, ascii, &got)) {
             ++counted;
@@ -768,7 +804,68 @@ void test_classes(int rounds) {
             });
         }
     }
-    check(rounds < 500 || (exact > 20 && counted > 20), [&] { return "rules exact: " + std::to_string(exact) + ", counting: " + std::to_string(counted); });
+    check(rounds < 500 || (exact > 20 && counted > 20 && batched > 20), [&] { return "rules exact: " + std::to_string(exact) + ", counting: " + std::to_string(counted) +
+                                    ", lines in batches: " + std::to_string(batched); });
+}
+
+// Each instruction set of line_pass.h against the obvious loops.
+void test_line_pass(int rounds) {
+    const auto lower = [](char c) { return fold_case(c); };
+    for (int round = 0; round < rounds; ++round) {
+        std::string s = random_text(below(chance(50) ? 700 : 100), chance(20), '\n');
+        const bool fold = chance(50);
+        std::string word = s.substr(s.empty() ? 0 : below(s.size()), 1 + below(chance(20) ? 33 : 4));
+        word.erase(std::remove(word.begin(), word.end(), '\n'), word.end());
+        for (size_t k = below(20); k > 0 && !s.empty(); --k) s.insert(below(s.size()), word);
+        ByteSet of;
+        for (const char c : word) of.add(static_cast<uint8_t>(c));
+        LiteralProbe probe;
+        const bool probed = LiteralFinder({word}, fold).probe(&probe);
+        check(probed == (!word.empty() && word.size() <= LiteralProbe::kMostBytes), [] { return std::string("probe"); });
+        const size_t most = chance(50) ? LineBatch::kMost : 1 + below(3);
+        size_t from = s.empty() ? 0 : below(s.size());
+        while (from > 0 && s[from - 1] != '\n') --from;
+        const Text t(s);
+        for (const bool by_class : {false, true}) {
+            if (!by_class && !probed) continue;
+            LineBatch want{};
+            want.upto = s.size();
+            uint64_t before = 0;
+            for (size_t at = from; at < s.size() && want.count < most;) {
+                const size_t hit = s.find('\n', at), end = hit == std::string::npos ? s.size() : hit + 1;
+                std::string line = s.substr(at, (hit == std::string::npos ? s.size() : hit) - at), wanted = word;
+                bool matches = line.find_first_not_of(word) == std::string::npos;
+                if (!by_class) {
+                    if (fold) std::transform(line.begin(), line.end(), line.begin(), lower);
+                    if (fold) std::transform(wanted.begin(), wanted.end(), wanted.begin(), lower);
+                    matches = line.find(wanted) != std::string::npos;
+                }
+                if (matches) want.lines[want.count++] = {at, end, before};
+                before += hit != std::string::npos;
+                if (matches && want.count == most) want.upto = end;
+                at = end;
+            }
+            want.terminators = before;
+            for (const LineSet set : {LineSet::kAvx2, LineSet::kAvx512}) {
+                if (set > best_line_set()) continue;
+                LineBatch got;
+                if (by_class) {
+                    lines_of_class(t.bytes.get(), t.size, from, '\n', of, most, &got, set);
+                } else {
+                    lines_with_literal(t.bytes.get(), t.size, from, '\n', probe, most, &got, set);
+                }
+                const auto what = [&] {
+                    return "line_pass, set " + std::to_string(static_cast<int>(set)) + ", '" + shown(word) + "' from " +
+                           std::to_string(from) + " in '" + shown(s) + "'";
+                };
+                check(got.count == want.count && got.upto == want.upto && got.terminators == want.terminators, what);
+                for (size_t i = 0; i < std::min(got.count, want.count); ++i) {
+                    const Line &a = got.lines[i], &b = want.lines[i];
+                    check(a.start == b.start && a.end == b.end && a.before == b.before, what);
+                }
+            }
+        }
+    }
 }
 
 // Facts about look-around that are easy to get wrong, as ripgrep 15.2.0 answers them.
@@ -828,6 +925,7 @@ int main(int argc, char** argv) {
     test_looks();
     test_malformed();
     test_classes(rounds);
+    test_line_pass(rounds);
     test_bytes();
     test_literals();
     test_vm(rounds);
