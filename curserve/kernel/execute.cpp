@@ -384,8 +384,9 @@ class Run final : private Patience {
             bool matched = false;
             for (size_t job; (job = ordered_->claim()) != OrderedJobs::kNoJob;) {
                 JobOutput out(*this, job, scratch.pace);
+                fetch_first(jobs_[job], jobs_[job + 1]);
                 for (size_t i = jobs_[job]; i < jobs_[job + 1]; ++i) {
-                    fetch_ahead(i);
+                    fetch_ahead(i, jobs_[job + 1]);
                     if (!one_file(files_[i], scratch, ranges, out, totals, &matched)) break;
                 }
                 if (scratch.pace.over()) {
@@ -414,20 +415,30 @@ class Run final : private Patience {
         return more;
     }
 
-    // What files to come will be asked for first is on its way to the cache by then: small files cost mostly that wait.
-    void fetch_ahead(size_t i) const {
-        constexpr size_t kText = 3, kContent = 2 * kText;  // files ahead; a text is found by its content
-        if (i + kContent < files_.size()) {
-            if (const auto* content = reinterpret_cast<const char*>(held(files_[i + kContent]))) {
-                __builtin_prefetch(content);
-                __builtin_prefetch(content + 64);
-            }
+    // What the files of a job will be asked for first is on its way to the cache by then: small files cost mostly that wait.
+    // A text is found by its content; both its ends are looked at before anything else of it.
+    static constexpr size_t kTextAhead = 3, kContentAhead = 2 * kTextAhead;
+    void fetch_first(size_t first, size_t end) const {
+        for (size_t i = first; i < std::min(first + kContentAhead, end); ++i) fetch_content(i);
+        for (size_t i = first; i < std::min(first + kTextAhead, end); ++i) fetch_text(i);
+    }
+    void fetch_ahead(size_t i, size_t end) const {
+        if (i + kContentAhead < end) fetch_content(i + kContentAhead);
+        if (i + kTextAhead < end) fetch_text(i + kTextAhead);
+    }
+    void fetch_content(size_t i) const {
+        if (const auto* content = reinterpret_cast<const char*>(held(files_[i]))) {
+            __builtin_prefetch(content);
+            __builtin_prefetch(content + 64);
         }
-        if (i + kText >= files_.size()) return;
-        if (const Content* content = held(files_[i + kText])) {
-            const uint8_t* const text = content->data.data();
-            for (size_t at = 0; at < std::min<size_t>(content->data.size(), 256); at += 64) __builtin_prefetch(text + at);
-        }
+    }
+    void fetch_text(size_t i) const {
+        const Content* const content = held(files_[i]);
+        if (content == nullptr || content->data.size() == 0) return;
+        const uint8_t* const text = content->data.data();
+        const size_t size = content->data.size();
+        for (size_t at = 0; at < std::min<size_t>(size, 512); at += 64) __builtin_prefetch(text + at);
+        __builtin_prefetch(text + size - 1);
     }
 
     const Content* held(const Selected& file) const { return facts_of(file).content.get(); }
