@@ -104,6 +104,9 @@ class Metrics:
             requests["remembered"],
         )
         yield _counter(
+            "curserve_repeated_answers", "Searches answered as before, nothing having changed.", requests["repeated"]
+        )
+        yield _counter(
             "curserve_clients_gone", "Clients that left before their answer's end.", requests["clients_gone"]
         )
         yield _counter("curserve_answer_bytes", "Bytes of answers.", requests["bytes_out"])

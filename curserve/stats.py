@@ -31,6 +31,8 @@ def request_numbers(desk: Handle, refused: int) -> dict[str, Any]:
         "declined": raw.declined + refused,
         "declined_by_reason": reasons,
         "remembered": raw.remembered,
+        "repeated": raw.repeated,
+        "answers_bytes": raw.answers_bytes,
         "bytes_out": raw.bytes_out,
         "clients_gone": raw.clients_gone,
         "files": raw.files,

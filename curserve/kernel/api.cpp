@@ -573,7 +573,7 @@ void cs_desk_numbers_get(const cs_desk* desk, cs_desk_numbers* out) {
     static_assert(Desk::kStages == CS_STAGES && Desk::kBuckets == CS_BUCKETS, "kernel.h tells Python these");
     const Desk::Numbers n = desk->desk->numbers();
     *out = cs_desk_numbers{n.served, n.declined, n.remembered, n.bytes_out, n.clients_gone,
-                           n.files, n.candidates, n.candidate_bytes, {}, {}};
+                           n.files, n.candidates, n.candidate_bytes, n.repeated, Answers::all_bytes(), {}, {}};
     for (size_t stage = 0; stage < CS_STAGES; ++stage) out->us_sum[stage] = n.us_sum[stage];
     for (size_t stage = 0; stage < CS_STAGES; ++stage)
         for (size_t bucket = 0; bucket < CS_BUCKETS; ++bucket) out->us[stage][bucket] = n.us[stage][bucket];

@@ -272,6 +272,7 @@ void Desk::count(const Peer& peer, const Outcome& outcome, uint32_t plan_us, con
     served_.fetch_add(1, std::memory_order_relaxed);
     bytes_out_.fetch_add(outcome.bytes_out, std::memory_order_relaxed);
     if (outcome.client_gone) clients_gone_.fetch_add(1, std::memory_order_relaxed);
+    if (outcome.repeated) repeated_.fetch_add(1, std::memory_order_relaxed);
     files_.fetch_add(outcome.files, std::memory_order_relaxed);
     candidates_.fetch_add(outcome.candidates, std::memory_order_relaxed);
     candidate_bytes_.fetch_add(outcome.candidate_bytes, std::memory_order_relaxed);
@@ -298,6 +299,7 @@ Desk::Numbers Desk::numbers() const {
     n.bytes_out = bytes_out_.load();
     n.clients_gone = clients_gone_.load();
     n.files = files_.load();
+    n.repeated = repeated_.load();
     n.candidates = candidates_.load();
     n.candidate_bytes = candidate_bytes_.load();
     for (size_t stage = 0; stage < kStages; ++stage) n.us_sum[stage] = us_sum_[stage].load();

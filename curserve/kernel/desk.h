@@ -64,7 +64,7 @@ class Desk {
     static constexpr size_t kBuckets = 28;  // powers of two of microseconds
     struct Numbers {
         uint64_t served = 0, declined = 0, remembered = 0, bytes_out = 0, clients_gone = 0;
-        uint64_t files = 0, candidates = 0, candidate_bytes = 0;
+        uint64_t files = 0, candidates = 0, candidate_bytes = 0, repeated = 0;
         std::array<std::array<uint64_t, kBuckets>, kStages> us{};
         std::array<uint64_t, kStages> us_sum{};
     };
@@ -104,7 +104,7 @@ class Desk {
     mutable std::mutex reasons_mutex_;
     std::map<std::string, uint64_t> reasons_;
     std::atomic<uint64_t> served_{0}, declined_{0}, remembered_{0}, bytes_out_{0}, clients_gone_{0};
-    std::atomic<uint64_t> files_{0}, candidates_{0}, candidate_bytes_{0};
+    std::atomic<uint64_t> files_{0}, candidates_{0}, candidate_bytes_{0}, repeated_{0};
     std::array<std::array<std::atomic<uint64_t>, kBuckets>, kStages> us_{};
     std::array<std::atomic<uint64_t>, kStages> us_sum_{};
 };

@@ -12,6 +12,7 @@
 #include <sys/sysmacros.h>
 #include <unordered_map>
 
+#include "answers.h"
 #include "crew.h"
 #include "declined.h"
 #include "line_buffer.h"
@@ -24,6 +25,14 @@
 #include "starts.h"
 
 namespace curserve {
+
+// What is kept of an answer: all but the end, which tells the time.
+struct Answer {
+    std::string text;  // for stdout; nothing was said on stderr
+    Totals totals;
+    int code;
+    uint64_t files;  // selected
+};
 
 namespace {
 
@@ -64,18 +73,36 @@ void check_places(const Tree& tree, const Asker& asker) {
     if (!here.is(root.dev, root.ino, root.mnt)) throw Declined{"gone"};
 }
 
+// What was said on stdout, as long as it is short enough to be kept; nothing of more than that.
+class Record {
+  public:
+    explicit Record(bool wanted) : whole_(wanted) {}
+    void add(const void* data, size_t size) {
+        whole_ = whole_ && text_.size() + size <= Answers::kMostOne;
+        if (whole_) text_.append(static_cast<const char*>(data), size);
+    }
+    bool is_whole() const { return whole_; }
+    std::string take() { return std::move(text_); }
+
+  private:
+    std::string text_;
+    bool whole_;
+};
+
 // What goes straight to the client.
 class ReplyOutput : public Output {
   public:
-    explicit ReplyOutput(Reply& reply) : reply_(reply) {}
+    explicit ReplyOutput(Reply& reply, Record* record = nullptr) : reply_(reply), record_(record) {}
     bool append(const void* data, size_t size) override {
         written_ += size;
+        if (record_ != nullptr) record_->add(data, size);
         return reply_.out(data, size);
     }
     uint64_t written() const override { return written_; }
 
   private:
     Reply& reply_;
+    Record* const record_;  // may be null
     uint64_t written_ = 0;
 };
 
@@ -84,7 +111,7 @@ class Run final : private Patience {
   public:
     // failed: something was told on stderr already.
     Run(const Query& query, const SearchSpec& spec, const GramIndex* index, const ViewRef& view, std::vector<Start> starts,
-        SelectionRef selection, bool failed, Reply& reply, Mentioned* mentioned)
+        SelectionRef selection, bool failed, Reply& reply, Mentioned* mentioned, bool keep)
         : query_(query),
           spec_(spec),
           index_(index),
@@ -93,7 +120,8 @@ class Run final : private Patience {
           selection_(std::move(selection)),
           failed_(failed),
           reply_(reply),
-          mentioned_(mentioned) {
+          mentioned_(mentioned),
+          record_(keep) {
         ask_index();
         make_jobs();
         if (!minding_.empty()) settle_buffers();
@@ -149,7 +177,9 @@ class Run final : private Patience {
         reply_.exit(last);
         outcome.client_gone = reply_.gone();
         outcome.bytes_out = reply_.bytes();
-        if (mentioned_ != nullptr) mentioned_->name(*view_->shape);  // the client does not wait for this
+        // The client does not wait for these.
+        if (mentioned_ != nullptr) mentioned_->name(*view_->shape);
+        if (record_.is_whole() && code != 2 && !from_disk_.load(std::memory_order_relaxed) && !outcome.client_gone) keep(code);
     }
 
   private:
@@ -360,12 +390,21 @@ class Run final : private Patience {
         if (alone && !printed_any_) reply_.broken_pipe_exit(1);
         if (first_of_job && printed_any_) {
             if (alone) reply_.broken_pipe_exit(0);
-            ReplyOutput out(reply_);
+            ReplyOutput out(reply_, &record_);
             if (separate) print_between(spec_, out);
             if (alone) between_bytes_ += out.written();
         }
         printed_any_ = true;
+        record_.add(bytes.data(), bytes.size());
         return reply_.out(bytes.data(), bytes.size());
+    }
+
+    // For whoever asks the same of the same view: answer_again().
+    void keep(int code) {
+        Answer answer{record_.take(), totals_, code, selection_->files.size()};
+        const size_t size_bytes = sizeof answer + answer.text.size();
+        selection_->memo.answers.keep(view_, query_.serial.value(), std::make_shared<const Answer>(std::move(answer)),
+                                      size_bytes);
     }
 
     // Whether the answer is still waited for, and may still be given: asked by all threads in the middle of their files.
@@ -501,6 +540,7 @@ class Run final : private Patience {
     ContentRef read_now(const View& view, Position position) {
         std::vector<uint8_t> raw;
         struct stat st{};
+        from_disk_.store(true, std::memory_order_relaxed);
         if (read_file(AT_FDCWD, view.shape->absolute(position).c_str(), false, &raw, &st) != 0) return nullptr;
         static Store transient;  // keep_whole: entered into no store
         return transient.put(std::move(raw), true);
@@ -515,6 +555,8 @@ class Run final : private Patience {
     bool failed_;
     Reply& reply_;
     Mentioned* const mentioned_;  // null: nobody looks
+    Record record_;  // of the emitting thread only
+    std::atomic<bool> from_disk_{false};  // something was read for this search
     OrderedJobs* ordered_ = nullptr;
     std::vector<char> unseparated_;  // of each job: what comes first is no file's lines, but one thread's message
     CandidatesRef candidates_;     // null: every file must be searched
@@ -666,6 +708,31 @@ void list_files(const Query& query, const View& view, const std::vector<Start>& 
     out.flush();
 }
 
+// Whether what is said depends on the view, the selection and the query alone. What was kept tells no names to whoever looks.
+bool may_be_kept(const Query& query, const SearchSpec& spec, const Selection& selection, const Asker& asker, bool failed) {
+    return query.matcher != nullptr && spec.single_threaded == 0 && !failed && !selection.outside &&
+           !selection.files.empty() && !query.sorted &&
+           asker.facts.fd[1].kind != CS_FD_FILE && asker.mentioned == nullptr;
+}
+
+// Says what was said before. Elapsed times: of single files as they were searched, of the whole this time's.
+void answer_again(const Answer& answer, const SearchSpec& spec, const Asker& asker, uint32_t plan_us, Reply& reply,
+                  Outcome& outcome) {
+    reply.out(answer.text.data(), answer.text.size());
+    Totals totals = answer.totals;
+    totals.total_ns = totals.search_ns = monotonic_ns() - asker.deadline.received_ns;
+    ReplyOutput out(reply);
+    print_end(spec, totals, out);
+    outcome.total_us = us_between(asker.deadline.received_ns, monotonic_ns());
+    outcome.exit_code = answer.code;
+    outcome.files = answer.files;
+    outcome.repeated = true;
+    reply.exit(cs_wire_exit{static_cast<uint32_t>(answer.code), plan_us, outcome.barrier_us, outcome.search_us,
+                            outcome.total_us, 0});
+    outcome.client_gone = reply.gone();
+    outcome.bytes_out = reply.bytes();
+}
+
 void serve(Tree& tree, const GramIndex* index, const Query& query, const Asker& asker, uint32_t plan_us, Reply& reply,
            Outcome& outcome, Gate* gate) {
     check_places(tree, asker);
@@ -687,6 +754,13 @@ void serve(Tree& tree, const GramIndex* index, const Query& query, const Asker& 
     // ripgrep ends at the first match: whether it comes to a path that is not there is a matter of its threads and order.
     const bool ends_early = spec.quiet != 0 && spec.stats == 0 && !starts.empty();
     if (ends_early && query.messages && failed) throw Declined{"quiet_missing"};
+    const bool keep = may_be_kept(query, spec, *selection, asker, failed);
+    if (keep) {
+        if (const auto answer = selection->memo.answers.find(view, query.serial.value())) {
+            outcome.search_us = us_between(begun, monotonic_ns());
+            return answer_again(*answer, spec, asker, plan_us, reply, outcome);
+        }
+    }
     std::string complaints;
     if (query.messages && failed) {
         const bool by_name = spec.single_threaded == 0 || (query.sorted && query.sort == Sort::kPath && !query.reverse);
@@ -712,7 +786,7 @@ void serve(Tree& tree, const GramIndex* index, const Query& query, const Asker& 
         outcome.bytes_out = reply.bytes();
         return;
     }
-    Run run(query, spec, index, view, std::move(starts), std::move(selection), failed, reply, asker.mentioned);
+    Run run(query, spec, index, view, std::move(starts), std::move(selection), failed, reply, asker.mentioned, keep);
     if (gate != nullptr && run.is_heavy() && !reply.sent_any() && !gate->enter()) {
         outcome.postponed = true;
         return;

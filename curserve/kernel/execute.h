@@ -23,7 +23,24 @@
 
 namespace curserve {
 
+// Another number for each Query, and each copy of one.
+class Serial {
+  public:
+    Serial() : value_(next()) {}
+    Serial(const Serial&) : Serial() {}
+    Serial& operator=(const Serial&) = delete;
+    uint64_t value() const { return value_; }
+
+  private:
+    static uint64_t next() {
+        static std::atomic<uint64_t> last{0};
+        return last.fetch_add(1, std::memory_order_relaxed) + 1;
+    }
+    const uint64_t value_;
+};
+
 struct Query {
+    const Serial serial;
     std::shared_ptr<const Matcher> matcher;  // null: list files
     std::shared_ptr<const GramQuery> grams;  // what a matching line contains; null: nothing is known
     bool brute = false;                      // the index is not asked
@@ -74,6 +91,7 @@ class Gate {
 
 struct Outcome {
     bool served = false, client_gone = false;
+    bool repeated = false;   // served as it was before, without a search
     bool postponed = false;  // neither served nor declined: the gate was closed
     int exit_code = 0;
     uint32_t barrier_us = 0, search_us = 0, total_us = 0;

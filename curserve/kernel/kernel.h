@@ -255,6 +255,7 @@ void cs_desk_queue_numbers_get(const cs_desk *desk, cs_queue_numbers *out);
 typedef struct cs_desk_numbers {
     uint64_t served, declined, remembered, bytes_out, clients_gone;
     uint64_t files, candidates, candidate_bytes;   /* chosen; of these, those that could not be left out, and their text */
+    uint64_t repeated, answers_bytes;              /* answered as before without a search; what is kept for that now */
     uint64_t us[4][28], us_sum[4];
 } cs_desk_numbers;
 void cs_desk_numbers_get(const cs_desk *desk, cs_desk_numbers *out);

@@ -14,7 +14,9 @@
 #include <string_view>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <system_error>
 #include <unistd.h>
@@ -56,7 +58,8 @@ constexpr uint64_t kSpinNs = 50'000;  // what it sends is there sooner than a sl
 
 // The parts of /proc/PID/status and ns/mnt that decide what a process may see.
 struct Sight {
-    std::string lines, mounts;  // of the status; of the mount namespace: "mnt:[4026531841]"
+    std::string lines;    // of the status
+    uint64_t mounts = 0;  // the mount namespace's inode
     int32_t parent = 0;
     bool has_one_cpu = false;  // ripgrep does without threads then, and that shows: see cpus.py
     bool ok = false;
@@ -72,7 +75,66 @@ bool has_one_bit(std::string_view mask) {
     return count == 1;
 }
 
-Sight sight_of(const char* proc) {
+// Descriptors that the client need not wait for the end of: what closes them last frees what the kernel made for them.
+class Later {
+  public:
+    ~Later() { close(); }
+    void add(int fd) {
+        if (count_ == fds_.size()) close();
+        fds_[count_++] = fd;
+    }
+    void close() {
+        while (count_ > 0) ::close(fds_[--count_]);
+    }
+
+  private:
+    std::array<int, 4> fds_{};  // one look's, and our own the first time
+    size_t count_ = 0;
+};
+thread_local Later later;
+
+// In the headers since Linux 6.5 and 6.11.
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
+constexpr unsigned long kGetMountNamespace = _IO(0xFF, 3);  // PIDFD_GET_MNT_NAMESPACE
+
+// The inode of the mount namespace of who connected. 0: unknown, as it always is before Linux 6.11. What the kernel makes
+// to look up a name in /proc/PID is freed while the process ends, and its parent waits for that: this costs it nothing.
+uint64_t mounts_by_socket(int fd) {
+    static std::atomic<bool> can{true};
+    if (!can.load(std::memory_order_relaxed)) return 0;
+    int pidfd = -1;
+    socklen_t size = sizeof pidfd;
+    if (::getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &size) != 0 || pidfd < 0) {
+        if (errno == ENOPROTOOPT) can.store(false, std::memory_order_relaxed);
+        return 0;
+    }
+    later.add(pidfd);
+    const int space = ::ioctl(pidfd, kGetMountNamespace, 0);
+    if (space < 0) {
+        if (errno == ENOTTY || errno == EINVAL) can.store(false, std::memory_order_relaxed);
+        return 0;
+    }
+    later.add(space);
+    struct stat st{};
+    return ::fstat(space, &st) == 0 ? st.st_ino : 0;
+}
+
+// The same by the name: "mnt:[4026531841]".
+uint64_t mounts_by_name(const char* proc) {
+    char path[64], name[64];
+    std::snprintf(path, sizeof path, "%s/ns/mnt", proc);
+    const ssize_t size = ::readlink(path, name, sizeof name - 1);  // cheaper than a stat of what it leads to
+    if (size <= 0) return 0;
+    name[size] = 0;
+    static constexpr char kBefore[] = "mnt:[";
+    if (std::strncmp(name, kBefore, sizeof kBefore - 1) != 0) return 0;
+    return std::strtoull(name + sizeof kBefore - 1, nullptr, 10);
+}
+
+// connection: with that process, or -1.
+Sight sight_of(const char* proc, int connection) {
     static constexpr std::array<std::string_view, 7> kWanted{"Uid:",    "Gid:",        "Groups:", "CapEff:",
                                                              "NoNewPrivs:", "Seccomp:", "Seccomp_filters:"};
     Sight sight;
@@ -84,7 +146,7 @@ Sight sight_of(const char* proc) {
     size_t size = 0;
     const ssize_t n = ::read(fd, text, sizeof text);  // the kernel makes all of it at once, some 1,400 bytes
     if (n > 0) size = static_cast<size_t>(n);
-    ::close(fd);
+    later.add(fd);
     std::string_view rest(text, size);
     while (!rest.empty()) {
         const size_t end = rest.find('\n');
@@ -96,22 +158,19 @@ Sight sight_of(const char* proc) {
         if (end == std::string_view::npos) break;
         rest.remove_prefix(end + 1);
     }
-    std::snprintf(path, sizeof path, "%s/ns/mnt", proc);
-    char name[64];
-    const ssize_t named = ::readlink(path, name, sizeof name);  // cheaper than a stat of what it leads to
-    if (named <= 0 || static_cast<size_t>(named) == sizeof name) return sight;
-    sight.mounts.assign(name, static_cast<size_t>(named));
-    sight.ok = !sight.lines.empty();
+    if (connection >= 0) sight.mounts = mounts_by_socket(connection);
+    if (sight.mounts == 0) sight.mounts = mounts_by_name(proc);
+    sight.ok = !sight.lines.empty() && sight.mounts != 0;
     return sight;
 }
 
-// parent: receives that of pid, 0 if it is not known.
-const char* distrust_of(int32_t pid, bool trust_sandbox, int32_t* parent) {
+// connection: with pid. parent: receives that of pid, 0 if it is not known.
+const char* distrust_of(int connection, int32_t pid, bool trust_sandbox, int32_t* parent) {
     if (pid <= 0) return "pid_namespace";
-    static const Sight ours = sight_of("/proc/self");
+    static const Sight ours = sight_of("/proc/self", -1);
     char proc[32];
     std::snprintf(proc, sizeof proc, "/proc/%d", pid);
-    const Sight theirs = sight_of(proc);
+    const Sight theirs = sight_of(proc, connection);
     *parent = theirs.parent;
     if (!ours.ok || !theirs.ok) return "peer_unknown";
     if (theirs.mounts != ours.mounts) return "mount_namespace";
@@ -132,8 +191,9 @@ void fill_peer(const Incoming& client, const char* distrust, Peer* out) {
 }  // namespace
 
 std::string own_sight() {
-    const Sight sight = sight_of("/proc/self");
-    return sight.ok ? sight.lines + sight.mounts : std::string();
+    const Sight sight = sight_of("/proc/self", -1);
+    later.close();
+    return sight.ok ? sight.lines + "mnt:[" + std::to_string(sight.mounts) + "]" : std::string();
 }
 
 Doorbell::Doorbell(int listen_fd) : listen_fd_(listen_fd), epoll_fd_(::epoll_create1(EPOLL_CLOEXEC)) {
@@ -187,6 +247,7 @@ int Doorbell::wait(int timeout_ms) {
 }
 
 int accept_peer(Doorbell& bell, int timeout_ms, bool trust_sandbox, Peer* out, Incoming* silent) {
+    later.close();  // what this thread saw last was answered
     const int fd = bell.wait(timeout_ms);
     if (fd < 0) return fd == -2 ? -1 : 0;
     ucred who{};
@@ -197,7 +258,7 @@ int accept_peer(Doorbell& bell, int timeout_ms, bool trust_sandbox, Peer* out, I
     }
     // While the client, which connects first, is still putting its question together.
     Incoming client;
-    const char* const distrust = distrust_of(who.pid, trust_sandbox, &client.parent);
+    const char* const distrust = distrust_of(fd, who.pid, trust_sandbox, &client.parent);
     client.fd = fd;
     client.pid = who.pid;
     const uint64_t spin_until_ns = monotonic_ns() + kSpinNs;
@@ -261,7 +322,8 @@ Reading read_more(Incoming& client) {
 // What such a client is may have changed since it connected.
 void finish_peer(const Incoming& client, bool trust_sandbox, Peer* out) {
     Incoming now = client;
-    const char* const distrust = distrust_of(client.pid, trust_sandbox, &now.parent);
+    const char* const distrust = distrust_of(client.fd, client.pid, trust_sandbox, &now.parent);
+    later.close();
     fill_peer(now, distrust, out);
 }
 

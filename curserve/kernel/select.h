@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "answers.h"
 #include "ignore.h"
 #include "view.h"
 
@@ -103,6 +104,8 @@ class SelectionMemo {
     bool asked_again(const void* locations) {
         return asked_of_.exchange(locations, std::memory_order_relaxed) == locations;
     }
+    // What was printed of just these files.
+    Answers answers;
 
   private:
     std::atomic<uint64_t> held_in_{0};
