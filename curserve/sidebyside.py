@@ -2,7 +2,8 @@
 
 In: an attached folder, a pattern. Out: Sides: milliseconds of each run, from the start of the program to its end as a
 parent sees it, and whether the answers were the same. Both sides pay for starting a process from Python (about a
-millisecond), so the ratio is smaller than what an agent gains. bench/ measures with more care.
+millisecond), so the ratio is smaller than what an agent gains. From the second run on ours is a question asked again,
+which is no search if its answer is short and nothing has changed. bench/ measures with more care.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ KEYS: tuple[tuple[str, str, str], ...] = (
     ("requests.declined", "int", "searches that were handed to the real rg"),
     ("requests.declined_by_reason.*", "int", "the same, by reason"),
     ("requests.remembered", "int", "of all: asked before, and so answered without Python"),
-    ("requests.repeated", "int", "of the served: nothing had changed since the same was asked, so nothing was searched"),
+    ("requests.repeated", "int", "of the served: asked before, and nothing had changed, so nothing was searched"),
     ("requests.answers_bytes", "int", "what is kept for that now"),
     ("requests.bytes_out", "int", "bytes of answers"),
     ("requests.clients_gone", "int", "clients that left before their answer's end"),

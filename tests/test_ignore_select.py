@@ -21,8 +21,8 @@ TREES = int(os.environ.get("CURSERVE_TEST_TREES", "40"))
 FIRST_SEED = int(os.environ.get("CURSERVE_TEST_SEED", "1"))
 CASES_PER_TREE = 20
 SOURCES = (
-    "glob", "glob_parse", "glob_set", "ignore", "rule_stack", "global_rules", "relative_git", "select", "symlink",
-    "outside", "view", "walk", "content", "decode", "multi_byte", "json", "literal", "mapped_file",
+    "answers", "glob", "glob_parse", "glob_set", "ignore", "rule_stack", "global_rules", "relative_git", "select",
+    "symlink", "outside", "view", "walk", "content", "decode", "multi_byte", "json", "literal", "mapped_file",
 )  # fmt: skip
 
 NAMES = [

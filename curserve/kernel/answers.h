@@ -1,8 +1,8 @@
 // answers.h: what was answered lately, so that a question asked again of what has not changed is not searched again.
 //
-// In: a View, a Query's serial, the answer. Out: the same answer, for that very View and Query only. Invariant: an entry is
-// found by the identity of both objects, which are immutable, never by what they say; who asks has taken the barrier, so
-// that the View is current. Forgets the oldest beyond its bounds. Each method may be called from any thread.
+// In: a View, a Query's serial, the answer. Out: the same answer, for that very View and Query only. Invariant: an
+// entry is found by the identity of both objects, which are immutable, never by what they say; who asks has taken the
+// barrier, so that the View is current. Forgets the oldest beyond its bounds. Any thread may call any method.
 #ifndef CURSERVE_ANSWERS_H
 #define CURSERVE_ANSWERS_H
 #include <cstddef>
@@ -35,7 +35,7 @@ class Answers {
 
   private:
     struct Kept {
-        // Weak, for a View is to be freed when it is no more the latest; its address is not used again while this is here.
+        // Weak: a View is freed when it is no more the latest. Its address is not used again while this is here.
         std::weak_ptr<const View> view;
         uint64_t query;
         std::shared_ptr<const Answer> answer;

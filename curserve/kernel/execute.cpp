@@ -179,7 +179,8 @@ class Run final : private Patience {
         outcome.bytes_out = reply_.bytes();
         // The client does not wait for these.
         if (mentioned_ != nullptr) mentioned_->name(*view_->shape);
-        if (record_.is_whole() && code != 2 && !from_disk_.load(std::memory_order_relaxed) && !outcome.client_gone) keep(code);
+        const bool from_disk = from_disk_.load(std::memory_order_relaxed);
+        if (record_.is_whole() && code != 2 && !from_disk && !outcome.client_gone) keep(code);
     }
 
   private:
@@ -708,7 +709,8 @@ void list_files(const Query& query, const View& view, const std::vector<Start>& 
     out.flush();
 }
 
-// Whether what is said depends on the view, the selection and the query alone. What was kept tells no names to whoever looks.
+// Whether what is said depends on the view, the selection and the query alone. Whoever looks is told names, which are
+// not kept.
 bool may_be_kept(const Query& query, const SearchSpec& spec, const Selection& selection, const Asker& asker, bool failed) {
     return query.matcher != nullptr && spec.single_threaded == 0 && !failed && !selection.outside &&
            !selection.files.empty() && !query.sorted &&

@@ -2,7 +2,7 @@
 //
 // In: a Tree, what is asked (Query), the client's facts. Out: the answer sent, or the reason why not, decided before the
 // first byte. Order: the client means the same files -> barrier -> one View -> starts -> selection -> jobs -> bytes.
-// Does not parse, does not decide what a pattern means, keeps nothing between two searches.
+// Does not parse, does not decide what a pattern means, keeps nothing between two searches but answers (answers.h).
 #ifndef CURSERVE_EXECUTE_H
 #define CURSERVE_EXECUTE_H
 #include <array>
