@@ -188,12 +188,12 @@ class Core {
         size_t most = LineBatch::kMost;
         if (spec_.has_max_count) most = static_cast<size_t>(std::min<uint64_t>(most, spec_.max_count - count_));
         const uint8_t* const window = text_ + window_start_;
-        if (!job_.matcher.find_lines(window, end - window_start_, from - window_start_, job_.ascii, job_.scratch, most, &batch_)) {
-            return false;
-        }
+        const size_t size = end - window_start_, at = from - window_start_;
+        if (!job_.matcher.find_lines(window, size, at, job_.ascii, job_.scratch, most, &batch_)) return false;
         pos_ = window_start_ + batch_.upto;
         if (batch_.count > 0) count_to(from);
-        const FoundLines found = {window, window_end_ - window_start_, batch_.lines, batch_.count, window_start_, line_number_};
+        const FoundLines found = {window,       window_end_ - window_start_, batch_.lines, batch_.count,
+                                  window_start_, line_number_};
         if (last_counted_ == from) {
             last_counted_ = pos_;
             line_number_ += batch_.terminators;

@@ -1,8 +1,8 @@
 // line_pass.h: matching lines, many at once, with how many lines lie before each: one pass over the text.
 //
-// In: bytes, a question that one look at 64 of them answers. Out: a LineBatch. Where matches are dense, finding the next
-// one, its line's ends and its number each from another look at the same bytes costs several times as much. Invariant: the
-// same lines as find_line (matcher.h) gives one after the other. Only with AVX2: has_line_pass().
+// In: bytes, a question that one look at 64 of them answers. Out: a LineBatch. Where matches are dense, finding the
+// next one, its line's ends and its number each from another look at the same bytes costs several times as much.
+// Invariant: the same lines as find_line (matcher.h) gives one after the other. Only with AVX2: has_line_pass().
 #ifndef CURSERVE_LINE_PASS_H
 #define CURSERVE_LINE_PASS_H
 #include <cstddef>
@@ -41,8 +41,8 @@ enum class LineSet : uint8_t { kNone, kAvx2, kAvx512 };
 LineSet best_line_set();  // of this processor
 inline bool has_line_pass() { return best_line_set() != LineSet::kNone; }
 
-// At most `most` (1 to kMost) lines of text[from, size) with the literal, which holds no terminator; `from` is the start of
-// a line.
+// At most `most` (1 to kMost) lines of text[from, size) with the literal, which holds no terminator; `from` is the start
+// of a line.
 void lines_with_literal(const uint8_t* text, size_t size, size_t from, uint8_t terminator, const LiteralProbe& probe,
                         size_t most, LineBatch* batch, LineSet set = best_line_set());
 // The same for lines made of bytes of the class alone, which does not hold the terminator.

@@ -1,7 +1,8 @@
 // line_pass_simd.h: the loops of line_pass.cpp, written once and included once per instruction set, after masks_simd.h.
 //
-// A source gives for each 64 bytes the places that may be in a matching line, and says of one whether it is. Lines' ends
-// and numbers come from the mask of the terminators.
+// A source gives for each 64 bytes the places that may be in a matching line, and says of one whether it is. Lines'
+// ends and numbers come from the mask of the terminators. Masks are made for some blocks in a row, without a branch, before
+// any is read: a branch that goes wrong in between would wait for the memory.
 namespace curserve {
 namespace CURSERVE_SIMD {
 
@@ -9,7 +10,8 @@ template <bool kFolds>
 class LiteralSource {
   public:
     LiteralSource(const LiteralProbe& probe, const uint8_t* text, size_t size, size_t from)
-        : probe_(probe), text_(text), size_(size), first_(from + probe.far), far_(probe.bytes[probe.far], probe.fold[probe.far]),
+        : probe_(probe), text_(text), size_(size), first_(from + probe.far),
+          far_(probe.bytes[probe.far], probe.fold[probe.far]),
           near_(probe.bytes[probe.far - probe.gap], probe.fold[probe.far - probe.gap]) {}
 
     // Where the literal's far byte stands, and its near one before it.
@@ -47,8 +49,8 @@ class WholeLineSource {
     WholeEnds ends_;
 };
 
-constexpr size_t kAhead = 2048;   // bytes fetched before they are looked at: what the processor foresees ends with a page
-constexpr size_t kBlocks = 32;    // of 64 bytes, whose masks are made before any is read: making them has no branch
+constexpr size_t kAhead = 2048;  // bytes fetched ahead: what the processor foresees itself ends with a page
+constexpr size_t kBlocks = 32;   // of 64 bytes, in a row
 
 // The masks of some blocks in a row.
 struct Masks {
@@ -65,9 +67,10 @@ inline unsigned past_highest(uint64_t mask) { return 64 - static_cast<unsigned>(
 template <typename Source>
 class Pass {
   public:
-    Pass(const uint8_t* text, size_t size, size_t from, uint8_t terminator, const Source& source, size_t most, LineBatch* batch)
-        : text_(text), size_(size), from_(from), terminator_byte_(terminator), terminator_(terminator), source_(source),
-          most_(most), batch_(batch), line_start_(from) {}
+    Pass(const uint8_t* text, size_t size, size_t from, uint8_t terminator, const Source& source, size_t most,
+         LineBatch* batch)
+        : text_(text), size_(size), from_(from), terminator_byte_(terminator), terminator_(terminator),
+          source_(source), most_(most), batch_(batch), line_start_(from) {}
 
     void run() {
         batch_->count = 0;
@@ -132,7 +135,8 @@ class Pass {
                 // Most lines begin and end in this block or the one beside it, which takes no branch.
                 const uint64_t left = earlier != 0 ? earlier : (terminators - 1)[k];
                 const size_t left_block = earlier != 0 ? block : block - 64;
-                line.start = __builtin_expect(left != 0, 1) ? left_block + past_highest(left) : start_of(base, terminators, k);
+                line.start = __builtin_expect(left != 0, 1) ? left_block + past_highest(left)
+                                                            : start_of(base, terminators, k);
                 const uint64_t right = rest != 0 ? rest : terminators[k + 1];
                 const size_t right_block = rest != 0 ? block : block + 64;
                 if (__builtin_expect(right != 0, 1)) {
@@ -184,8 +188,8 @@ class Pass {
     bool open_ = false;    // the end of the line behind the last is not known yet
 };
 
-inline void lines_with_literal(const uint8_t* text, size_t size, size_t from, uint8_t terminator, const LiteralProbe& probe,
-                               size_t most, LineBatch* batch) {
+inline void lines_with_literal(const uint8_t* text, size_t size, size_t from, uint8_t terminator,
+                               const LiteralProbe& probe, size_t most, LineBatch* batch) {
     if (probe.folds) {
         Pass<LiteralSource<true>>(text, size, from, terminator, {probe, text, size, from}, most, batch).run();
     } else {

@@ -1,7 +1,7 @@
-// masks_simd.h: what 64 bytes of text are, as bit masks (bit i: byte i), written once and included once per instruction set.
+// masks_simd.h: what 64 bytes of text are, as bit masks (bit i: byte i). Written once, included once per instruction set.
 //
-// In: CURSERVE_SIMD names the namespace; CURSERVE_SIMD_AVX512 is 1 or 0 (AVX2). No include guard: line_pass.cpp includes it
-// twice. Invariant: every load lies inside the 64 bytes at p. Does not dispatch.
+// In: CURSERVE_SIMD names the namespace; CURSERVE_SIMD_AVX512 is 1 or 0 (AVX2). No include guard: line_pass.cpp includes
+// it twice. Invariant: every load lies inside the 64 bytes at p. Does not dispatch.
 namespace curserve {
 namespace CURSERVE_SIMD {
 
@@ -91,8 +91,8 @@ class ClassProbe {
     __m256i low_, high_;
 };
 
-// Whether p, of which `room` >= size bytes may be read, begins with the `size` bytes, at most 32, after the bits of `fold`
-// were set.
+// Whether p, of which `room` >= size bytes may be read, begins with the `size` bytes, at most 32, after the bits of
+// `fold` were set.
 inline bool begins(const uint8_t* p, size_t room, const uint8_t* bytes, const uint8_t* fold, size_t size) {
     if (room < 32) {
         for (size_t i = 0; i < size; ++i) {

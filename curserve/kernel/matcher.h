@@ -78,8 +78,8 @@ class Matcher {
     // `text` is < 0x80. A final empty piece after the last terminator is no line. Only if !multi_line.
     virtual Span find_line(const uint8_t* text, size_t size, size_t from, bool ascii, Scratch&) const = 0;
 
-    // The first `most` (1 to LineBatch::kMost) lines that find_line would give for text[from, size), one after the other, where
-    // one pass over the text can tell; else false. Only if !multi_line.
+    // The first `most` (1 to LineBatch::kMost) lines that find_line would give for text[from, size), one after the other,
+    // where one pass over the text can tell; else false. Only if !multi_line.
     virtual bool find_lines(const uint8_t* text, size_t size, size_t from, bool ascii, Scratch&, size_t most,
                             LineBatch* batch) const = 0;
 

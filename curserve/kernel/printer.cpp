@@ -10,8 +10,8 @@ namespace {
 
 constexpr size_t kSlack = 64;  // bytes that may be read and written behind what is copied
 
-// Copies whole vectors: up to kSlack bytes too many on both sides. Most pieces are shorter, which costs no branch that is
-// taken now and then. Gives where the copy ends.
+// Copies whole vectors: up to kSlack bytes too many on both sides. Most pieces are shorter than one, so that the branch
+// hardly ever goes wrong. Gives where the copy ends.
 inline char* copy_widely(char* to, const void* from, size_t size) {
     const char* const bytes = static_cast<const char*>(from);
     size_t at = 0;
@@ -88,7 +88,8 @@ size_t StandardPrinter::matched_many(const FoundLines& found) {
     for (size_t i = 0; i < found.count; ++i) {
         const Line& line = found.lines[i];
         ++match_count_;
-        put_plainly(found.text + line.start, line.end - line.start, found.size - line.start, found.line_number + line.before);
+        put_plainly(found.text + line.start, line.end - line.start, found.size - line.start,
+                    found.line_number + line.before);
         if (out_.stopped()) return i;
     }
     return found.count;

@@ -464,12 +464,12 @@ size_t compare_batches(const Matcher& matcher, const std::string& s, bool ascii,
         LineBatch batch;
         if (!matcher.find_lines(t.bytes.get(), t.size, from, ascii, scratch, most, &batch)) return 0;
         const auto what = [&] {
-            return "find_lines from " + std::to_string(from) + ", at most " + std::to_string(most) + ", in '" + shown(s) + "'\n" +
-                   listing(matcher.spec());
+            return "find_lines from " + std::to_string(from) + ", at most " + std::to_string(most) + ", in '" + shown(s) +
+                   "'\n" + listing(matcher.spec());
         };
         const auto terminators = [&](size_t end) {
-            return static_cast<uint64_t>(std::count(s.begin() + static_cast<ptrdiff_t>(from), s.begin() + static_cast<ptrdiff_t>(end),
-                                                    static_cast<char>(matcher.spec().line_terminator)));
+            const char byte = static_cast<char>(matcher.spec().line_terminator);
+            return static_cast<uint64_t>(std::count(s.data() + from, s.data() + end, byte));
         };
         size_t at = from;
         for (size_t i = 0; i < batch.count; ++i) {
