@@ -17,8 +17,8 @@ from curserve.regex import grams
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = (
-    "content decode multi_byte glob glob_parse glob_set global_rules gram_query ignore index index_build json literal"
-    " mapped_file outside relative_git room rule_stack select symlink view walk"
+    "answers content decode multi_byte glob glob_parse glob_set global_rules gram_query ignore index index_build json"
+    " literal mapped_file outside relative_git room rule_stack select symlink view walk"
 ).split()
 
 
