@@ -83,7 +83,7 @@ std::string first_line(const std::string& path) {
     return text.substr(0, text.find_first_of("\r\n"));
 }
 
-std::string below(const std::string& dir, const std::string& path) {
+std::string joined(const std::string& dir, const std::string& path) {
     return !path.empty() && path[0] == '/' ? path : dir + "/" + path;
 }
 
@@ -108,12 +108,12 @@ bool GitIndex::load(const std::string& root) {
     if (S_ISREG(st.st_mode)) {  // a worktree or submodule
         const std::string line = first_line(git);
         if (line.compare(0, 8, "gitdir: ") != 0) return false;
-        git = below(root, line.substr(8));
+        git = joined(root, line.substr(8));
     } else if (!S_ISDIR(st.st_mode)) {
         return false;
     }
     const std::string pointer = first_line(git + "/commondir");
-    const std::string common = pointer.empty() ? git : below(git, pointer);
+    const std::string common = pointer.empty() ? git : joined(git, pointer);
     std::string config;
     if (!slurp(AT_FDCWD, common + "/config", &config, &st)) return false;
     for (const std::string& path : {common + "/config", git + "/config.worktree", std::string("/etc/gitconfig")}) {
@@ -223,29 +223,50 @@ bool GitIndex::parse(std::string_view bytes, size_t id_bytes) {
     return true;
 }
 
-ObjectId GitIndex::proven(std::string_view wanted, const struct stat& st) const {
-    ObjectId none;
-    const auto found = std::lower_bound(entries_.begin(), entries_.end(), wanted,
+GitIndex::Range GitIndex::below(Range among, std::string_view folder) const {
+    if (folder.empty()) return among;
+    // Names that go on with a byte below the slash come before the folder's files, all others behind them.
+    const auto first = entries_.begin() + among.from, last = entries_.begin() + among.to;
+    const auto under = [&](const Entry& e) {  // <0: before all that is below the folder; 0: below it; >0: behind
+        const std::string_view own = path(e);
+        const int order = own.compare(0, folder.size(), folder);
+        if (order != 0) return order;
+        return own.size() == folder.size() ? -1 : static_cast<unsigned char>(own[folder.size()]) - '/';
+    };
+    const auto from = std::partition_point(first, last, [&](const Entry& e) { return under(e) < 0; });
+    const auto to = std::partition_point(from, last, [&](const Entry& e) { return under(e) == 0; });
+    return {static_cast<uint32_t>(from - entries_.begin()), static_cast<uint32_t>(to - entries_.begin())};
+}
+
+const GitIndex::Entry* GitIndex::find(Range among, std::string_view wanted) const {
+    const auto last = entries_.begin() + among.to;
+    const auto found = std::lower_bound(entries_.begin() + among.from, last, wanted,
                                         [this](const Entry& e, std::string_view p) { return path(e) < p; });
-    if (found == entries_.end() || path(*found) != wanted) return none;
-    if (found + 1 != entries_.end() && path(found[1]) == wanted) return none;  // two opinions
-    const Entry& e = *found;
+    if (found == last || path(*found) != wanted) return nullptr;
+    if (found + 1 != last && path(found[1]) == wanted) return nullptr;  // two opinions
+    return &*found;
+}
+
+ObjectId GitIndex::id(const Entry& entry) const {
+    ObjectId id;
+    id.size = id_bytes_;
+    std::memcpy(id.bytes, entry.id, id_bytes_);
+    return id;
+}
+
+bool GitIndex::proves(const Entry& e, const struct stat& st) const {
     const auto cut = [](auto value) { return static_cast<uint32_t>(value); };  // git keeps 32 bits of each
     if (!S_ISREG(st.st_mode) || e.ctime_s != cut(st.st_ctim.tv_sec) || e.ctime_ns != cut(st.st_ctim.tv_nsec) ||
         e.mtime_s != cut(st.st_mtim.tv_sec) || e.mtime_ns != cut(st.st_mtim.tv_nsec) || e.dev != cut(st.st_dev) ||
         e.ino != cut(st.st_ino) || e.uid != cut(st.st_uid) || e.gid != cut(st.st_gid) ||
         static_cast<uint64_t>(st.st_size) != e.size || ((e.mode ^ st.st_mode) & S_IXUSR) != 0) {
-        return none;
+        return false;
     }
     const int64_t changed_ns = std::max(static_cast<int64_t>(st.st_mtim.tv_sec) * 1000000000 + st.st_mtim.tv_nsec,
                                         static_cast<int64_t>(st.st_ctim.tv_sec) * 1000000000 + st.st_ctim.tv_nsec);
-    if (changed_ns + kTickNs > written_ns_) return none;
+    if (changed_ns + kTickNs > written_ns_) return false;
     // Whoever may not read the file learns nothing of it here either.
-    if (st.st_uid != reader_ || (st.st_mode & S_IRUSR) == 0) return none;
-    ObjectId id;
-    id.size = id_bytes_;
-    std::memcpy(id.bytes, e.id, id_bytes_);
-    return id;
+    return st.st_uid == reader_ && (st.st_mode & S_IRUSR) != 0;
 }
 
 }  // namespace curserve

@@ -16,6 +16,7 @@
 #include "archive.h"
 #include "git_index.h"
 #include "node.h"
+#include "rule_stack.h"
 #include "tree.h"
 #include "walk.h"
 #include "watch.h"
@@ -120,6 +121,7 @@ class LiveTree final : public Tree {
     static void take_stat(Facts* facts, const struct stat& st);
     static bool same_stat(const Facts& facts, const struct stat& st);
     void settle(Node* node, uint8_t set, uint8_t clear);
+    void note_directory(Node* dir, const struct stat& st);
 
     // rest.cpp
     struct Resting;
@@ -128,17 +130,29 @@ class LiveTree final : public Tree {
     void release_resting();
 
     // loader.cpp
+    struct Step {  // a directory to be listed
+        Node* node = nullptr;
+        std::string path;                        // root-relative
+        std::shared_ptr<const RuleStack> above;  // what the ignore files above it say
+        GitIndex::Range git;                     // of the index's files that lie in it
+        uint32_t saved = SavedTree::kNowhere;    // what was saved of it
+    };
     struct Wanted {  // a file to be read, and what was saved of that name (SavedTree::kNowhere: nothing)
         Node* node;
         uint32_t saved;
     };
-    void walk_directory(Walking& walking, Node* dir, uint32_t saved = SavedTree::kNowhere);
-    void read_files(Walking& walking, const std::string& path, const std::vector<Wanted>& files);
-    void read_one(Walking& walking, int dir_fd, const Wanted& wanted);
+    struct Folder {  // where files are read
+        int fd;
+        std::string_view path;  // root-relative
+        GitIndex::Range git;
+    };
+    Step step_to(const Walking& walking, Node* dir) const;
+    void walk_directory(Walking& walking, const Step& step);
+    void read_files(Walking& walking, const std::string& path, GitIndex::Range git, const std::vector<Wanted>& files);
+    void read_one(Walking& walking, const Folder& folder, const Wanted& wanted);
     int64_t seasoned_ns() const { return archive_ != nullptr ? archive_->seasoned_ns() : 0; }
     bool take_saved(Walking& walking, int dir_fd, const Wanted& wanted, int64_t begun);
-    bool take_known(Walking& walking, int dir_fd, Node* file, int64_t begun);
-    void learn(Walking& walking, const Node* file, const struct stat& st);
+    bool take_known(Walking& walking, int dir_fd, Node* file, const GitIndex::Entry& entry, int64_t begun);
     void note_read(Walking& walking, Node* file, int64_t begun, uint64_t held_bytes);
     void run_reads(Walking& walking, const std::unordered_set<Node*>& reads);
     int watch_directory(Node* dir, int fd);

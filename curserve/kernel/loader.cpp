@@ -48,14 +48,34 @@ int LiveTree::watch_directory(Node* dir, int fd) {
     return 0;
 }
 
-void LiveTree::walk_directory(Walking& walking, Node* dir, uint32_t saved) {
+LiveTree::Step LiveTree::step_to(const Walking& walking, Node* dir) const {
+    IgnoreSwitches switches;
+    switches.hidden = true;
+    auto above = std::make_shared<RuleStack>(switches, false);
+    for (const ChainLink& link : chain_of(dir->parent)) {
+        if (link.rules == nullptr || link.rules->empty()) continue;
+        above->enter(*link.rules, link.dir == "/" ? 1 : link.dir.size() + 1, false);
+    }
+    Step step;
+    step.node = dir;
+    step.path = path_of(dir);
+    step.above = std::move(above);
+    if (walking.git != nullptr) step.git = walking.git->below(walking.git->all(), step.path);
+    return step;
+}
+
+void LiveTree::walk_directory(Walking& walking, const Step& step) {
     if (closing_.load() || walking.overrun.load() || state_.load() == TreeState::kPoisoned) return;
     if (walking.progress != nullptr && walking.progress->cancel.load()) return;
-    const std::string path = path_of(dir);
-    const int opened = open_directory(root_fd_.get(), path);
+    Node* const dir = step.node;
+    const int opened = open_directory(root_fd_.get(), step.path);
+    struct stat st;
     if (opened < 0) {
         dir->dir->listing = Listing::kFailed;
         dir->error = -opened;
+        if (dir->facts.ino == 0 && ::fstatat(root_fd_.get(), step.path.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) {
+            note_directory(dir, st);
+        }
         if (opened == -ENOENT || opened == -ENOTDIR || opened == -ELOOP) {
             std::lock_guard<std::mutex> lock(walking.mutex);
             walking.again.push_back(dir);
@@ -63,17 +83,18 @@ void LiveTree::walk_directory(Walking& walking, Node* dir, uint32_t saved) {
         return;
     }
     const Descriptor fd(opened);
-    struct stat own;
-    if (::fstat(fd.get(), &own) != 0) return;
-    if (dir->parent == nullptr || static_cast<uint64_t>(own.st_dev) != dir->parent->facts.dev) {
+    if (::fstat(fd.get(), &st) != 0) return;
+    if (dir->parent == nullptr || static_cast<uint64_t>(st.st_dev) != dir->parent->facts.dev) {
         if (const char* deaf = deaf_file_system(fd.get())) {
             set_state(TreeState::kPoisoned, absolute_of(dir) + " is on " + deaf + ", which does not tell of changes");
             return;
         }
     }
-    const bool swapped = static_cast<uint64_t>(own.st_ino) != dir->facts.ino ||
-                         static_cast<uint64_t>(own.st_dev) != dir->facts.dev;
-    if (swapped) {  // another directory since its stat: leave it to the examination that its events will cause
+    if (dir->facts.ino == 0) {
+        note_directory(dir, st);
+    } else if (static_cast<uint64_t>(st.st_ino) != dir->facts.ino ||
+               static_cast<uint64_t>(st.st_dev) != dir->facts.dev) {
+        // Another directory since its stat: leave it to the examination that its events will cause.
         dir->dir->listing = Listing::kFailed;
         dir->error = ENOENT;
         std::lock_guard<std::mutex> lock(walking.mutex);
@@ -117,56 +138,74 @@ void LiveTree::walk_directory(Walking& walking, Node* dir, uint32_t saved) {
         std::lock_guard<std::mutex> lock(index_mutex_);
         sourced_.insert(dir);
     }
-    const std::vector<ChainLink> chain = chain_of(dir);
-    IgnoreSwitches switches;
-    switches.hidden = true;
-    const std::string absolute = absolute_of(dir);
-    const std::string prefix = absolute == "/" ? absolute : absolute + "/";
-    std::vector<Wanted> files, directories;
+    std::string absolute = root_ == "/" ? root_ : root_ + "/";
+    if (!step.path.empty()) absolute.append(step.path).push_back('/');
+    const size_t base = absolute.size();
+    std::shared_ptr<const RuleStack> stack = step.above;
+    if (dir->dir->rules != nullptr) {
+        auto own = std::make_shared<RuleStack>(*stack);
+        own->enter(*dir->dir->rules, base, false);
+        stack = std::move(own);
+    }
+    const auto ignored = [&](const Listed& listed, bool is_dir) {
+        if (stack->silent()) return false;
+        absolute.resize(base);
+        absolute += listed.name;
+        return stack->verdict(subject_of(absolute, base), is_dir) == Verdict::kIgnore;
+    };
+    std::vector<Wanted> files;
+    std::vector<Step> directories;
+    const auto walk_later = [&](Node* node, uint32_t saved) {
+        Step next;
+        next.node = node;
+        next.path.reserve(step.path.size() + 1 + node->name.size());
+        next.path = step.path;
+        if (!next.path.empty()) next.path.push_back('/');
+        next.path += node->name;
+        next.above = stack;
+        if (walking.git != nullptr) next.git = walking.git->below(step.git, next.path);
+        next.saved = saved;
+        directories.push_back(std::move(next));
+    };
     // What was saved of this directory, name by name beside the listing: both are sorted by bytes.
-    uint32_t old = saved == SavedTree::kNowhere ? 0 : saved + 1;
-    const uint32_t old_end = saved == SavedTree::kNowhere ? 0 : walking.saved->at(saved).end;
+    uint32_t old = step.saved == SavedTree::kNowhere ? 0 : step.saved + 1;
+    const uint32_t old_end = step.saved == SavedTree::kNowhere ? 0 : walking.saved->at(step.saved).end;
     for (const Listed& listed : names) {
         while (old < old_end && walking.saved->name(old) < listed.name) old = walking.saved->at(old).end;
         const uint32_t was = old < old_end && walking.saved->name(old) == listed.name ? old : SavedTree::kNowhere;
         Kind kind = kind_of_type(listed.type);
-        struct stat st;
-        bool known = false;
-        const bool ignorable = kind == Kind::kFile || kind == Kind::kDirectory || kind == Kind::kOther;
-        const auto ignored = [&](bool is_dir) {
-            return ignorable && verdict(switches, chain, prefix + listed.name, is_dir) == Verdict::kIgnore;
-        };
-        bool want = false;
-        if (kind == Kind::kFile) want = !dir->dir->lazy && !ignored(false);
-        if (!want) {  // a wanted file is stat'ed when it is read
-            known = ::fstatat(fd.get(), listed.name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0;
-            if (!known && errno == ENOENT) continue;  // gone meanwhile; its event is in the queue
-            if (!known && kind == Kind::kOther) kind = Kind::kFile;
-            const int failed = known ? 0 : errno;
-            if (known) {
-                const Kind seen = kind_of(st.st_mode);
-                if (seen == Kind::kFile && kind != Kind::kFile) want = !dir->dir->lazy && !ignored(false);
-                kind = seen;
-            }
-            Node* node = add_child(dir, listed.name, kind);
-            node->error = failed;
-            if (known) take_stat(&node->facts, st);
-            if (!known) node->facts.error = failed;
-            if (kind == Kind::kDirectory && known) {
-                node->dir->lazy = dir->dir->lazy;
-                std::lock_guard<std::mutex> lock(index_mutex_);
-                by_inode_[node->facts.dev][node->facts.ino] = node;
-            }
-            if (kind == Kind::kDirectory) {
-                if (known && listed.name != ".git" && !ignored(true)) directories.push_back({node, was});
-                continue;
-            }
-            if (!want || !known) continue;
+        if (kind == Kind::kFile && !dir->dir->lazy && !ignored(listed, false)) {
+            Node* node = add_child(dir, listed.name, kind);  // stat'ed when it is read
             node->want = true;
             files.push_back({node, was});
             continue;
         }
-        Node* node = add_child(dir, listed.name, kind);
+        if (kind == Kind::kDirectory && listed.name != ".git" && !ignored(listed, true)) {
+            Node* node = add_child(dir, listed.name, kind);  // stat'ed when it is walked
+            node->dir->lazy = dir->dir->lazy;
+            walk_later(node, was);
+            continue;
+        }
+        const bool known = ::fstatat(fd.get(), listed.name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0;
+        if (!known && errno == ENOENT) continue;  // gone meanwhile; its event is in the queue
+        const int failed = known ? 0 : errno;
+        if (!known && kind == Kind::kOther) kind = Kind::kFile;
+        const Kind seen = known ? kind_of(st.st_mode) : kind;
+        const bool want = seen == Kind::kFile && kind != Kind::kFile && !dir->dir->lazy && !ignored(listed, false);
+        Node* node = add_child(dir, listed.name, seen);
+        node->error = failed;
+        if (known) take_stat(&node->facts, st);
+        if (!known) node->facts.error = failed;
+        if (seen == Kind::kDirectory) {
+            node->dir->lazy = dir->dir->lazy;
+            if (known) note_directory(node, st);
+            // A file system that does not say what a name is, or a directory in the place of something else.
+            if (known && kind != Kind::kDirectory && listed.name != ".git" && !ignored(listed, true)) {
+                walk_later(node, was);
+            }
+            continue;
+        }
+        if (!want) continue;
         node->want = true;
         files.push_back({node, was});
     }
@@ -174,18 +213,29 @@ void LiveTree::walk_directory(Walking& walking, Node* dir, uint32_t saved) {
         walking.progress->directories.fetch_add(1, std::memory_order_relaxed);
         walking.progress->total_files.fetch_add(files.size(), std::memory_order_relaxed);
     }
-    for (const Wanted& child : directories) {
-        walking.gang.add([this, &walking, child] { walk_directory(walking, child.node, child.saved); });
+    for (Step& next : directories) {
+        walking.gang.add([this, &walking, next = std::move(next)] { walk_directory(walking, next); });
     }
     for (size_t at = kBatch; at < files.size(); at += kBatch) {
         std::vector<Wanted> batch(files.begin() + static_cast<std::ptrdiff_t>(at),
                                   files.begin() + static_cast<std::ptrdiff_t>(std::min(at + kBatch, files.size())));
-        walking.gang.add([this, &walking, path, batch] { read_files(walking, path, batch); });
+        walking.gang.add([this, &walking, path = step.path, git = step.git, batch = std::move(batch)] {
+            read_files(walking, path, git, batch);
+        });
     }
-    for (size_t at = 0; at < std::min(kBatch, files.size()); at++) read_one(walking, fd.get(), files[at]);
+    const Folder here{fd.get(), step.path, step.git};
+    for (size_t at = 0; at < std::min(kBatch, files.size()); at++) read_one(walking, here, files[at]);
 }
 
-void LiveTree::read_files(Walking& walking, const std::string& path, const std::vector<Wanted>& files) {
+// A directory's stat, which makes it one that can be found again under another name.
+void LiveTree::note_directory(Node* dir, const struct stat& st) {
+    take_stat(&dir->facts, st);
+    std::lock_guard<std::mutex> lock(index_mutex_);
+    by_inode_[dir->facts.dev][dir->facts.ino] = dir;
+}
+
+void LiveTree::read_files(Walking& walking, const std::string& path, GitIndex::Range git,
+                          const std::vector<Wanted>& files) {
     const int opened = open_directory(root_fd_.get(), path);
     if (opened < 0) {
         std::lock_guard<std::mutex> lock(walking.mutex);
@@ -197,19 +247,27 @@ void LiveTree::read_files(Walking& walking, const std::string& path, const std::
         return;
     }
     const Descriptor fd(opened);
-    for (const Wanted& file : files) read_one(walking, fd.get(), file);
+    for (const Wanted& file : files) read_one(walking, Folder{fd.get(), path, git}, file);
 }
 
-void LiveTree::read_one(Walking& walking, int dir_fd, const Wanted& wanted) {
+void LiveTree::read_one(Walking& walking, const Folder& folder, const Wanted& wanted) {
     if (closing_.load() || (walking.progress != nullptr && walking.progress->cancel.load())) return;
     Node* const file = wanted.node;
+    const int dir_fd = folder.fd;
     const auto has_room = [&walking](uint64_t more) {
         return walking.progress == nullptr || Room::instance().wait(more, walking.progress->cancel);
     };
     if (!has_room(0)) return;
     const int64_t begun = now_ns();
     if (wanted.saved != SavedTree::kNowhere && take_saved(walking, dir_fd, wanted, begun)) return;
-    if (walking.git != nullptr && take_known(walking, dir_fd, file, begun)) return;
+    const GitIndex::Entry* entry = nullptr;
+    if (walking.git != nullptr && !file->parent->dir->converted) {
+        static thread_local std::string path;
+        path = folder.path;
+        if (!path.empty()) path.push_back('/');
+        entry = walking.git->find(folder.git, path += file->name);
+    }
+    if (entry != nullptr && take_known(walking, dir_fd, file, *entry, begun)) return;
     static thread_local std::vector<uint8_t> bytes;
     struct stat st;
     bool beginning = false;
@@ -240,7 +298,10 @@ void LiveTree::read_one(Walking& walking, int dir_fd, const Wanted& wanted) {
         take_stat(&file->facts, st);
     }
     note_read(walking, file, begun, held);
-    if (walking.git != nullptr && error == 0 && !file->racy) learn(walking, file, st);
+    // What was read, under the id that git's index proves for the stat that vouches for it.
+    if (entry != nullptr && error == 0 && !file->racy && walking.git->proves(*entry, st)) {
+        store_->learn(walking.git->id(*entry), file->facts.content);
+    }
 }
 
 // A file that has the very stat it had when it was saved, and a content that is still there: it is not read.
@@ -273,14 +334,12 @@ bool LiveTree::take_saved(Walking& walking, int dir_fd, const Wanted& wanted, in
 }
 
 // A file whose content is held already, by the word of git's index: it is compared by stat, and not read.
-bool LiveTree::take_known(Walking& walking, int dir_fd, Node* file, int64_t begun) {
-    if (file->parent->dir->converted) return false;
+bool LiveTree::take_known(Walking& walking, int dir_fd, Node* file, const GitIndex::Entry& entry, int64_t begun) {
+    ContentRef content = store_->known(walking.git->id(entry), entry.size);
+    if (content == nullptr) return false;
     struct stat st;
     if (::fstatat(dir_fd, file->name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) return false;
-    const ObjectId id = walking.git->proven(path_of(file), st);
-    if (!id) return false;
-    ContentRef content = store_->known(id, static_cast<uint64_t>(st.st_size));
-    if (content == nullptr) return false;
+    if (!walking.git->proves(entry, st)) return false;
     take_stat(&file->facts, st);
     if (file->facts.ctime_ns + kTickNs > begun) return false;  // it may have changed since, and look the same
     file->facts.error = 0;
@@ -288,12 +347,6 @@ bool LiveTree::take_known(Walking& walking, int dir_fd, Node* file, int64_t begu
     known_.fetch_add(1, std::memory_order_relaxed);
     note_read(walking, file, begun, 0);
     return true;
-}
-
-// What was read, under the id that git's index proves for the stat that vouches for it.
-void LiveTree::learn(Walking& walking, const Node* file, const struct stat& st) {
-    if (file->parent->dir->converted) return;
-    store_->learn(walking.git->proven(path_of(file), st), file->facts.content);
 }
 
 // What follows from a file's new facts.
@@ -328,7 +381,7 @@ void LiveTree::run_reads(Walking& walking, const std::unordered_set<Node*>& read
             for (size_t i = at; i < std::min(at + kBatch, files.size()); i++) {
                 batch.push_back({files[i], SavedTree::kNowhere});
             }
-            walking.gang.add([this, &walking, path, batch] { read_files(walking, path, batch); });
+            walking.gang.add([this, &walking, path, batch] { read_files(walking, path, GitIndex::Range(), batch); });
         }
     }
 }

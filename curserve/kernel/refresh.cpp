@@ -324,6 +324,7 @@ void LiveTree::find_links(Pass& pass, Node* dir) {
     }
 }
 
+// From "/" down to this directory; to the root's parent for null.
 std::vector<ChainLink> LiveTree::chain_of(const Node* dir) const {
     std::vector<ChainLink> chain;
     for (const Above& above : above_) chain.push_back(ChainLink{above.path, above.rules.get()});

@@ -164,9 +164,10 @@ int LiveTree::load(unsigned threads, Progress& progress) {
     std::shared_ptr<const SavedTree> saved;
     if (archive_ != nullptr && !forgets_mapped_stores(root_fd_.get())) saved = archive_->tree(root_);
     walking.saved = saved != nullptr && saved->size() != 0 ? saved.get() : nullptr;
-    const uint32_t at = walking.saved != nullptr ? 0 : SavedTree::kNowhere;
-    walking.gang.add([this, &walking, at] { walk_directory(walking, top_.get(), at); });
-    walking.gang.run(threads_);
+    Step top = step_to(walking, top_.get());
+    if (walking.saved != nullptr) top.saved = 0;
+    walking.gang.add([this, &walking, top = std::move(top)] { walk_directory(walking, top); });
+    walking.gang.roam(threads_);
     if (closing_.load() || progress.cancel.load()) return ECANCELED;
     if (state_.load() == TreeState::kPoisoned) {
         release();  // others may need the watches
@@ -485,7 +486,7 @@ void LiveTree::settle_pass(Pass& pass, unsigned threads, Progress* progress, uin
         size_t work = before.size();
         for (Node* dir : pass.walks) {
             if (!attached(dir) || dir->dir->listing != Listing::kUnlisted) continue;
-            walking.gang.add([this, &walking, dir] { walk_directory(walking, dir); });
+            walking.gang.add([this, &walking, step = step_to(walking, dir)] { walk_directory(walking, step); });
             touch(dir);
             pass.shape = true;
             work += kAloneBelow / 2;
@@ -566,7 +567,7 @@ ViewRef LiveTree::extend(const ViewRef& view, const std::vector<Position>& list,
         for (Node* node : listed) {
             node->dir->lazy = true;
             touch(node);
-            walking.gang.add([this, &walking, node] { walk_directory(walking, node); });
+            walking.gang.add([this, &walking, step = step_to(walking, node)] { walk_directory(walking, step); });
         }
         walking.gang.run(threads_);
         for (Node* node : walking.again) {

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
+#include <sched.h>
 #include <sys/sysmacros.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -51,6 +52,14 @@ int open_directory(int root_fd, const std::string& path) {
     }
     return -EPERM;
 }
+
+namespace {
+thread_local bool roams = false;
+}  // namespace
+
+void roam() { roams = ::unshare(CLONE_FS) == 0; }
+
+bool move_into(int dir_fd) { return roams && ::fchdir(dir_fd) == 0; }
 
 int list_directory(int fd, std::vector<Listed>* out) {
     out->clear();
@@ -325,6 +334,17 @@ void Gang::run(unsigned threads) {
     for (unsigned i = 1; i < threads; i++) others.emplace_back([this] { work(); });
     work();
     for (std::thread& t : others) t.join();
+}
+
+void Gang::roam(unsigned threads) {
+    std::vector<std::thread> all;
+    for (unsigned i = 0; i < threads; i++) {
+        all.emplace_back([this] {
+            curserve::roam();
+            work();
+        });
+    }
+    for (std::thread& t : all) t.join();
 }
 
 }  // namespace curserve

@@ -44,6 +44,12 @@ class Descriptor {
 // Returns a descriptor to list and to watch, or -errno.
 int open_directory(int root_fd, const std::string& path);
 
+// From here on this thread's working directory is its own, where the kernel allows that: inotify takes nothing but paths,
+// and "." costs 2 us less than /proc/self/fd/N (watch.cpp). For threads that end soon: it keeps the last folder busy.
+void roam();
+// Moves this thread into an open directory. False: its working directory is not its own, or it may not go there.
+bool move_into(int dir_fd);
+
 struct Listed {
     std::string name;
     unsigned char type;  // DT_*, DT_UNKNOWN where the file system does not say
@@ -89,7 +95,8 @@ class Gang {
   public:
     using Job = std::function<void()>;
     void add(Job job);
-    void run(unsigned threads);  // this thread included
+    void run(unsigned threads);    // this thread included
+    void roam(unsigned threads);   // the same in as many new threads, which may move about (see roam above)
     bool empty() const { return jobs_.empty(); }
 
   private:

@@ -18,6 +18,8 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "walk.h"
+
 namespace curserve {
 namespace {
 constexpr size_t kBuffer = 128 * 1024;   // bytes: some 3,000 events
@@ -140,8 +142,8 @@ void Watch::run() {
 
 int Watch::add(int dir_fd, uint32_t mask, const std::shared_ptr<LetterBox>& box, uint64_t dir) {
     // Through the open descriptor: exactly the directory that is listed, whatever happens to its name meanwhile.
-    char path[48];
-    std::snprintf(path, sizeof path, "/proc/self/fd/%d", dir_fd);
+    char path[48] = ".";
+    if (!move_into(dir_fd)) std::snprintf(path, sizeof path, "/proc/self/fd/%d", dir_fd);
     // Outside of the lock, for two threads that load spend a third of their time here. What happens before the target is
     // noted is lost, and happened before the directory is listed. Only a removal meanwhile may have ended this very watch.
     const auto watch = [&] { return ::inotify_add_watch(fd_, path, mask | IN_MASK_ADD); };

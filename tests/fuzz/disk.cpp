@@ -54,7 +54,8 @@ void index_of(const std::vector<uint8_t>& bytes, size_t id_bytes) {
     if (!index.parse(view(bytes), id_bytes)) HOLDS(index.size() == 0);
     struct stat st{};
     st.st_mode = S_IFREG | 0644;
-    (void)index.proven("dir/a.c", st);
+    const GitIndex::Range folder = index.below(index.all(), "dir");
+    if (const GitIndex::Entry* entry = index.find(folder, "dir/a.c")) (void)index.proves(*entry, st);
 }
 
 // With the folder's path for the first '@'.
