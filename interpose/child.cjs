@@ -23,6 +23,7 @@ const FIRST_PID = 4194305;
 const STALLED_MS = 60000;
 const HELD_BYTES = 8 * 1024 * 1024;
 const LONG_MS = 2147483647;
+const UNHEARD_MS = 2;
 const ESRCH = -3;
 const { SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT, SIGCHLD, SIGURG, SIGWINCH } = os.constants.signals;
 const STOPS = new Set([SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU]);
@@ -202,7 +203,10 @@ class Child {
     if (this.#state === OVER) return;
     trace(this.#asked, null, times, this.#started);
     this.#end();
-    this.#exit(code, '');
+    /* A real one would live for some milliseconds: who listens a turn after the spawn hears of its end. */
+    const owner = this.#owner();
+    if (owner === undefined || owner.listenerCount('exit') + owner.listenerCount('close') > 0) this.#exit(code, '');
+    else setTimeout(() => this.#exit(code, ''), UNHEARD_MS);
   }
 
   trouble(reason) {
@@ -222,6 +226,12 @@ class Child {
     if (this.#state !== ASKING) return;
     this.#state = SHOWN;
     for (const pipe of this.#pipes) pipe?.real.close();
+  }
+
+  /* Node's ChildProcess. */
+  #owner() {
+    const handle = this.#handle;
+    return Object.getOwnPropertySymbols(handle).map((key) => handle[key]).find((it) => it?._handle === handle);
   }
 
   /* A limit for the first byte, then one for each pause. */
@@ -273,7 +283,7 @@ class Child {
     this.#keeper = null;
     const handle = this.#handle;
     this.#undress();
-    const owner = Object.getOwnPropertySymbols(handle).map((key) => handle[key]).find((it) => it?._handle === handle);
+    const owner = this.#owner();
     /* We have asked and traced; neither the shim nor the preload library need do so again. ripgrep looks at neither
      * variable. */
     this.#options.envPairs = this.#options.envPairs.filter((pair) => !/^CURSERVE_(TRACE|DISABLE)=/.test(pair));

@@ -192,9 +192,10 @@ function request(argv, cwd, env, kinds) {
   /* The mount's id stays 0, unknown: only statx tells it, and Node has none. */
   put.u64(at + 8, here.dev), put.u64(at + 16, here.ino);
   put.u64(at + 32, root.dev), put.u64(at + 40, root.ino);
-  kinds.forEach(({ kind, dev = 0, ino = 0 }, fd) => {
+  kinds.forEach(({ kind, dev, ino }, fd) => {
     const to = at + FD_START + fd * FD_BYTES;
-    put.u32(to, kind), put.u64(to + 8, dev), put.u64(to + 16, ino);
+    put.u32(to, kind);
+    if (kind === FILE) put.u64(to + 8, dev), put.u64(to + 16, ino);
   });
   put.u32(at + 120, strings);
   cwd.copy(frame, at + FIXED_BYTES);

@@ -139,17 +139,20 @@ class Scripted:
 
     def seen(self, what: str, *pieces: bytes, hold: bool = False, env: dict[str, str] | None = None) -> Any:
         """What wire.mjs saw. hold: the daemon keeps the connection open after the pieces."""
+        sent = self.folder / "sent"
+        sent.unlink(missing_ok=True)
 
         def script(peer: socket.socket, request: Request) -> None:
             for piece in pieces:
                 peer.sendall(piece)
                 self.sent += len(piece)
+            sent.touch()
             if hold:
                 peer.recv(1)
 
         with serving(self.folder / "socket", script) as server:
             more = {"CURSERVE_SOCKET": str(server.path), **(env or {})}
-            got = run(node("20"), "wire.mjs", what, str(self.tree), env=hooked(**more))
+            got = run(node("20"), "wire.mjs", what, str(self.tree), str(sent), env=hooked(**more))
             self.requests = server.requests
             return got
 
@@ -185,6 +188,18 @@ def test_an_answer(scripted: Scripted) -> None:
     got = scripted.seen("plain", *pieces)
     assert got["events"][0] == ["spawn"] and got["events"][-1] == ["close", "2", "null"]
     assert (got["out"], got["err"], got["pids"]) == (8, "bad\n", [True, True])
+
+
+def test_an_answer_that_is_here_comes_at_the_end_of_the_turn(scripted: Scripted) -> None:
+    """After everything the caller's turn has left to do, before anything of the next one."""
+    got = scripted.seen("turn", frame(STDOUT, b"one\n"), exit_frame(1))
+    assert got["events"] == [["spawn"], ["tick"], ["exit", "1", "null"], ["close", "1", "null"], ["next turn"]]
+    assert got["out"] == 4
+
+
+def test_who_listens_a_turn_later_hears_the_end(scripted: Scripted) -> None:
+    got = scripted.seen("late", frame(STDOUT, b"one\n"), exit_frame(1))
+    assert (got["out"], got["events"]) == (4, [["exit", "1", "null"], ["close", "1", "null"]])
 
 
 def test_an_answer_byte_by_byte(scripted: Scripted) -> None:
