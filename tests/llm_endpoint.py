@@ -120,8 +120,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._whole({"object": "list", "data": [model], "models": [model]})
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"{}")
+        data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         came_s = time.monotonic()
+        body = json.loads(data or b"{}")
         path = self.path.split("?")[0]
         self.endpoint.requests.append((path, body))
         calls = self.endpoint.turn(path, body)

@@ -1,21 +1,25 @@
 """One grep_search of unmodified qwen 0.24.3, as its model sees it: with its vendored rg, and with curserve.
 
-In: flask and Django as released. Out: a table (with curserve also what the hook itself measured of each search, in one
-session more that writes a trace; the others are as in use), and the raw numbers as JSON (argument: the file). Each
-session makes 25 searches and 25 reads of a small file in turn; a call's time runs from the end of the model's answer to
-the agent's next request. A session's figure is its median search less its median read: the tool without the agent
-around it. What is told is the median of seven sessions, the two sides in turn, and each session's figure beside it:
-they differ by two milliseconds. Once with the same word in all searches, once with 25 words that nobody has searched
-for before. The number of matches stands beside each time, so that a fast wrong answer would show. On a busy machine
-the agent's own time drowns everything: see `load` in the file.
+In: flask and Django as released, or those named. Out: a table (with curserve also what the hook itself measured of
+each search, in one session more that writes a trace; the others are as in use), and the raw numbers as JSON (FILE,
+whose rows for other corpora are kept). Each session makes 25 searches and 25 reads of a small file in turn; a call's
+time runs from the end of the model's answer until the agent's next request is here. A session's figure is its median
+search less its median read: the tool without the agent around it. (qwen reads the file once and then only looks
+whether it has changed: the cheapest call it has.) Sessions differ by two milliseconds; so fifteen are made, and told
+is their median, with the interval that holds it in 95 of 100 draws of as many sessions from these, and each session's
+figure. Beside it stands the median over all searches of what each took more than the reads before and after it, which
+the agent's slow moments and its growing history do not touch. Once with the same word in all searches, once with
+words that nobody has searched for before. The number of matches stands beside each time, so that a fast wrong answer
+would show. On a busy machine the agent's own time drowns everything: see `load` in the file.
 
-    python bench/agents/grep_search.py [FILE]       (curserve installed; npm; needs the tests' folder)
+    python bench/agents/grep_search.py [FILE [CORPUS…]]       (curserve installed; npm; needs the tests' folder)
 """
 
 from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import shutil
 import statistics
@@ -36,7 +40,8 @@ from oracle import Box  # noqa: E402
 from curserve import agents, environment, paths  # noqa: E402
 
 CALLS = 25
-SESSIONS = 7
+SESSIONS = {"vendored rg": 5, "curserve": 15}
+DRAWS = 2000
 WORDS = {"flask": "iter_blueprints", "django": "to_locale"}
 """Words with few matches: what the agent does with many is not what is measured."""
 VERSION = "0.24.3"
@@ -44,10 +49,11 @@ VERSION = "0.24.3"
 
 def rare_words(folder: Path) -> list[str]:
     """Names of functions, by the alphabet, that stand in Python one to four times: CALLS for each session."""
+    wanted = CALLS * max(SESSIONS.values())
     text = b"\n".join(path.read_bytes() for path in sorted(folder.rglob("*.py")))
     names = sorted(set(re.findall(rb"def ([a-z_]{12,})\(", text)))
-    found = [name.decode() for name in names if text.count(name) <= 4][: CALLS * SESSIONS]
-    assert len(found) == CALLS * SESSIONS
+    found = [name.decode() for name in names if text.count(name) <= 4][:wanted]
+    assert len(found) == wanted
     return found
 
 
@@ -97,40 +103,68 @@ def session(folder: Path, words: list[str], box: Box | None, work: Path, *, trac
     }
 
 
-def main() -> None:
+def interval(nets: list[float]) -> list[float]:
+    """Where the median of as many sessions lies, 95 times of 100."""
+    draw = random.Random(0)
+    medians = sorted(statistics.median(draw.choices(nets, k=len(nets))) for _ in range(DRAWS))
+    return [medians[DRAWS // 40], medians[-DRAWS // 40]]
+
+
+def beyond_its_neighbours(one: dict[str, Any]) -> list[float]:
+    """Of each search but the first, which loads the tool: its time less the mean of the reads before and after it."""
+    grep, read_ms = one["grep_ms"], one["read_ms"]
+    return [grep[at] - (read_ms[at - 1] + read_ms[at]) / 2 for at in range(1, len(grep))]
+
+
+def rows_of(name: str, box: Box, work: Path) -> list[dict[str, Any]]:
+    """The four rows of one corpus, printed as they come."""
     rows = []
+    folder = corpus(name)
+    box.attach(folder)
+    new = rare_words(folder)
+    for what, words in ((WORDS[name], [WORDS[name]] * len(new)), ("new words", new)):
+        sessions: dict[str, list[dict[str, Any]]] = {side: [] for side in SESSIONS}
+        every = SESSIONS["curserve"] // SESSIONS["vendored rg"]
+        for index in range(SESSIONS["curserve"]):
+            asked = words[index * CALLS : (index + 1) * CALLS]
+            # The first of these takes longer than the daemon needs for its index.
+            if index % every == 0:
+                sessions["vendored rg"].append(session(folder, asked, None, work))
+            sessions["curserve"].append(session(folder, asked, box, work))
+        hook = session(folder, words[:CALLS], box, work, traced=True)["search_ms"]
+        for side, seen in sessions.items():
+            nets = [one["net_ms"] for one in seen]
+            paired = statistics.median(value for one in seen for value in beyond_its_neighbours(one))
+            own = hook if side == "curserve" else []
+            row = {"corpus": name, "searched": what, "side": side, "net_ms": statistics.median(nets)}
+            row |= {"interval_ms": interval(nets), "paired_ms": round(paired, 2), "hook_ms": own}
+            rows.append({**row, "sessions": seen})
+            counted = {kind: sum(one[kind] for one in seen) for kind in ("served", "declined")}
+            low, high = row["interval_ms"]
+            print(
+                f"{name:<8}{what:<17}{side:<13}{seen[-1]['matches']:>3} matches in "
+                f"{len(seen[-1]['grep_ms'])} + {len(seen[-1]['read_ms'])} calls; net {row['net_ms']:.1f} ms "
+                f"({low:.1f} to {high:.1f}; paired {paired:.1f}; sessions: {', '.join(f'{net:.1f}' for net in nets)})"
+                + (f", hook {statistics.median(own):.1f} ms" if own else "")
+                + f"; {counted['served']} served, {counted['declined']} declined",
+                flush=True,
+            )
+    return rows
+
+
+def main() -> None:
+    file = Path(sys.argv[1]) if len(sys.argv) > 1 else None
+    names = sys.argv[2:] or list(WORDS)
+    known = json.loads(file.read_text())["rows"] if file and file.exists() else []
+    rows = [row for row in known if row["corpus"] not in names]
     with tempfile.TemporaryDirectory(prefix="cs-", dir="/tmp") as made, Box(Path(made)) as box:
-        work = Path(made)
-        for name, word in WORDS.items():
-            folder = corpus(name)
-            box.attach(folder)
-            new, same = rare_words(folder), [word] * CALLS * SESSIONS
-            for what, words in ((word, same), ("new words", new)):
-                sessions: dict[str, list[dict[str, Any]]] = {"vendored rg": [], "curserve": []}
-                for start in range(0, CALLS * SESSIONS, CALLS):
-                    # The first of these takes longer than the daemon needs for its index.
-                    for side, served in (("vendored rg", None), ("curserve", box)):
-                        sessions[side].append(session(folder, words[start : start + CALLS], served, work))
-                hook = session(folder, words[:CALLS], box, work, traced=True)["search_ms"]
-                for side, seen in sessions.items():
-                    nets = [one["net_ms"] for one in seen]
-                    own = hook if side == "curserve" else []
-                    row = {"corpus": name, "searched": what, "side": side, "net_ms": statistics.median(nets)}
-                    row["hook_ms"] = own
-                    rows.append({**row, "sessions": seen})
-                    counted = {kind: sum(one[kind] for one in seen) for kind in ("served", "declined")}
-                    print(
-                        f"{name:<8}{what:<17}{side:<13}{seen[-1]['matches']:>3} matches in "
-                        f"{len(seen[-1]['grep_ms'])} + {len(seen[-1]['read_ms'])} calls; net {row['net_ms']:.1f} ms "
-                        f"(sessions: {', '.join(f'{net:.1f}' for net in nets)})"
-                        + (f", hook {statistics.median(own):.1f} ms" if own else "")
-                        + f"; {counted['served']} served, {counted['declined']} declined",
-                        flush=True,
-                    )
-    if len(sys.argv) > 1:
+        for name in names:
+            rows += rows_of(name, box, Path(made))
+    if file:
         load = [round(value, 1) for value in os.getloadavg()]
         machine = {"cpus": os.cpu_count(), "load": load, "kernel": os.uname().release, "qwen": VERSION}
-        Path(sys.argv[1]).write_text(json.dumps({**machine, "rows": rows}, indent=1) + "\n")
+        rows.sort(key=lambda row: list(WORDS).index(row["corpus"]))
+        file.write_text(json.dumps({**machine, "rows": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
