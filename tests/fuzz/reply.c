@@ -1,7 +1,7 @@
 /* reply.c: what a daemon, or whoever sits at its socket, may answer the shim, in pieces of any size.
  *
- * Input: a byte that says how the answer is cut in pieces, a byte for what goes wrong with writing, then the answer. The
- * shim is shims/rg.c itself; only its system calls are ours. Held: it ends by leaving or by becoming the real rg, never
+ * Input: a byte that says how the answer is cut in pieces, a byte for what goes wrong with writing and whether a file
+ * comes along, then two bytes of its size and what is in it, if so, then the answer. The shim is shims/rg.c itself; only its system calls are ours. Held: it ends by leaving or by becoming the real rg, never
  * the latter after it has shown a byte; what it has shown is what the frames say, in their order; nothing that is
  * not there is read.
  */
@@ -20,6 +20,7 @@
 #include <asm/unistd.h>
 #include <linux/auxvec.h>
 #include <linux/fcntl.h>
+#include <linux/mman.h>
 #include <linux/stat.h>
 #undef __x86_64__
 #undef __aarch64__
@@ -29,11 +30,15 @@
 /* ---- the system as the shim sees it ---- */
 
 #define CURSERVE_SYSCALL_H
-enum { kConnection = 7, kTrace = 8, kMostShown = 1 << 20 };
+enum { kConnection = 7, kTrace = 8, kFile = 9, kMostShown = 1 << 20 };
 static struct {
     const uint8_t *at;
     size_t left, piece;
-    uint8_t trouble;                    /* bit 0: writes are short; bit 1: reads come late; bit 2: stdout's reader is gone */
+    uint8_t trouble;                    /* bit 0: writes are short; bit 1: reads come late; bit 2: stdout's reader is gone;
+                                         * bit 4: a file comes with the first piece; bit 5: it may still change */
+    uint8_t *file;                      /* its bytes, and nothing around them; null: none */
+    size_t file_size;
+    int sent_file, used_file;           /* the second is the model's */
     unsigned reads;
     uint64_t now_ns;
     uint8_t shown[3][kMostShown];
@@ -59,12 +64,23 @@ static long add_shown(int fd, const void *bytes, size_t size) {
 static long sys_call(long number, long a, long b, long c, long d, long e, long f) {
     (void)d, (void)e, (void)f;
     switch (number) {
-    case __NR_recvfrom: {
-        HOLDS(a == kConnection);
+    case __NR_recvmsg: {
+        struct message {
+            void *name; int name_size; struct { uint8_t *base; size_t size; } *iov; size_t iov_count;
+            struct { size_t size; int level, type, fd; } *control; size_t control_size; int flags;
+        } *message = (void *)b;
+        HOLDS(a == kConnection && message->iov_count == 1 && message->control_size >= 20);
         if ((sys.trouble & 2) && sys.reads++ % 3 == 0) return -EAGAIN;
-        size_t size = (size_t)c < sys.left ? (size_t)c : sys.left;
+        size_t size = message->iov->size < sys.left ? message->iov->size : sys.left;
         if (size > sys.piece) size = sys.piece;
-        memcpy((void *)b, sys.at, size);
+        memcpy(message->iov->base, sys.at, size);
+        message->control_size = 0;
+        if (sys.file && !sys.sent_file) {
+            sys.sent_file = 1;
+            message->control->size = 20, message->control->level = SOL_SOCKET, message->control->type = 1;
+            message->control->fd = kFile;
+            message->control_size = 24;
+        }
         sys.at += size;
         sys.left -= size;
         return (long)size;
@@ -90,11 +106,20 @@ static long sys_call(long number, long a, long b, long c, long d, long e, long f
     case __NR_ppoll: return 1;
     case __NR_openat: return strcmp((const char *)b, "/trace") == 0 ? kTrace : -ENOENT;
     case __NR_statx: {
-        if (strcmp((const char *)b, "/rg") != 0) return -ENOENT;
         struct statx *to = (struct statx *)e;
         memset(to, 0, sizeof *to);
+        if (a == kFile) {
+            to->stx_size = sys.file_size;
+            return 0;
+        }
+        if (strcmp((const char *)b, "/rg") != 0) return -ENOENT;
         to->stx_mode = 0100755;
         return 0;
+    }
+    case __NR_fcntl: return a != kFile ? -EINVAL : sys.trouble & 32 ? F_SEAL_GROW : F_SEAL_SHRINK | F_SEAL_WRITE;
+    case __NR_mmap: {
+        HOLDS(e == kFile && b > 0 && (size_t)b <= sys.file_size);
+        return (long)sys.file;
     }
     case __NR_execve:
         HOLDS(strcmp((const char *)a, "/rg") == 0);
@@ -117,8 +142,11 @@ static long sys_call(long number, long a, long b, long c, long d, long e, long f
 
 /* ---- what the frames say ---- */
 
-/* Reads frames as long as they are sound. Gives the type of the one that ended it, 0 where the answer broke off. */
-static int frames(const uint8_t *at, size_t left, uint8_t *said[3], size_t said_size[3]) {
+enum { kWhole = -1 };
+
+/* Reads frames as long as they are sound. Gives the type of the one that ended it, 0 where the answer broke off, kWhole
+ * where a file's frames go on behind it. */
+static int frames(const uint8_t *at, size_t left, int in_file, uint8_t *said[3], size_t said_size[3]) {
     struct cs_wire_head head;
     while (left >= sizeof head) {
         memcpy(&head, at, sizeof head);
@@ -129,6 +157,15 @@ static int frames(const uint8_t *at, size_t left, uint8_t *said[3], size_t said_
                 at += 4, left -= 4;
                 continue;
             }
+            uint64_t size;
+            if (head.type == CS_WIRE_FILE && head.size == sizeof size && left >= sizeof size && sys.file && !in_file) {
+                memcpy(&size, at, sizeof size);
+                at += sizeof size, left -= sizeof size;
+                if (size == 0 || size > sys.file_size || (sys.trouble & 32) || sys.used_file++) return 0;
+                int ended = frames(sys.file, size, 1, said, said_size);
+                if (ended != kWhole) return ended;
+                continue;
+            }
             return head.type == CS_WIRE_EXIT && head.size == sizeof(struct cs_wire_exit) && left >= head.size ? CS_WIRE_EXIT : 0;
         }
         int fd = head.type == CS_WIRE_STDOUT ? 1 : 2;
@@ -136,8 +173,9 @@ static int frames(const uint8_t *at, size_t left, uint8_t *said[3], size_t said_
         memcpy(said[fd] + said_size[fd], at, size);
         said_size[fd] += size;
         at += size, left -= size;
+        if (size < head.size) return 0;
     }
-    return 0;
+    return in_file && left == 0 ? kWhole : 0;
 }
 
 static uint8_t said[3][kMostShown];
@@ -152,7 +190,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     sys.trouble = data[1];
     sys.at = data + 2;
     sys.left = size - 2;
+    if ((sys.trouble & 16) && sys.left >= 2) {
+        sys.file_size = (size_t)sys.at[0] << 8 | sys.at[1];
+        sys.at += 2, sys.left -= 2;
+        if (sys.file_size > sys.left) sys.file_size = sys.left;
+        sys.file = malloc(sys.file_size + !sys.file_size);
+        HOLDS(sys.file);
+        memcpy(sys.file, sys.at, sys.file_size);
+        sys.at += sys.file_size, sys.left -= sys.file_size;
+    }
+    const uint8_t *const answer_at = sys.at;
+    const size_t answer_size = sys.left;
     pending.count = 0;
+    file_fd = -1;
+    frame.left = 0, frame.fd = 1;
     environment[0] = NULL;
     shim.argc = 3;
     shim.real.argv = arguments;
@@ -165,7 +216,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 
     uint8_t *texts[3] = {NULL, said[1], said[2]};
     size_t sizes[3] = {0, 0, 0};
-    int ended = frames(data + 2, size - 2, texts, sizes);
+    int ended = frames(answer_at, answer_size, 0, texts, sizes);
+    free(sys.file);
     if (sys.code < 0) {
         HOLDS(sys.size[1] == 0 && sys.size[2] == 0);
         return 0;
