@@ -145,6 +145,12 @@ def _reply() -> Iterator[bytes]:
         for piece in (0, 3, 200):
             for answer in whole:
                 yield bytes((piece, trouble)) + answer
+    for trouble in (16, 17, 18, 20, 24, 48):
+        for piece in (0, 200):
+            for inside in (out * 3, out + err + pipe + out, out + leave, out[:-1], out[:9], b"n" * 40):
+                for told in (len(inside), len(inside) + 1, len(inside) - 1, 0):
+                    said = err + wire.frame(wire.FILE, struct.pack("=Q", told)) + out + leave
+                    yield bytes((piece, trouble)) + struct.pack(">H", len(inside)) + inside + said
 
 
 def _globs() -> Iterator[bytes]:
