@@ -89,10 +89,10 @@ def test_a_restart_refuses_nobody(place: Place, tree: Path) -> None:
 
 
 def test_an_answer_that_is_being_read_is_finished(place: Place, tmp_path: Path) -> None:
-    """By the daemon that began it, however slowly it is read; the next one serves meanwhile."""
+    """By the daemon that began it, however slowly it is read; the next one serves meanwhile. More than fits a file."""
     root = tmp_path / "large"
     root.mkdir()
-    (root / "large.txt").write_text("a line with the needle\n" * 100_000)
+    (root / "large.txt").write_text("a line with the needle\n" * 600_000)
     first = place.start()
     assert place.run("attach", str(root)).returncode == 0
     argv = [SHIM, "--no-config", "needle", "large.txt"]
@@ -101,7 +101,7 @@ def test_an_answer_that_is_being_read_is_finished(place: Place, tmp_path: Path) 
         assert place.run("restart", timeout_s=90).returncode == 0
         assert place.status()["pid"] != first and is_alive(first)
         out, _ = search.communicate()
-    assert search.returncode == 0 and out == b"a line with the needle\n" * 100_000
+    assert search.returncode == 0 and out == b"a line with the needle\n" * 600_000
     wait_for(lambda: not is_alive(first), "the end of the one before")
 
 
