@@ -422,3 +422,19 @@ def test_a_client_that_never_reads_is_given_up_at_the_deadline(own_box: Box, lar
     wait_for(lambda: _queue(own_box)["heavy"] == 0, "its place given back")
     _, err = client.communicate(timeout=60)
     assert (client.returncode, err) == (2, b"rg: curserve: the daemon's answer broke off in the middle\n")
+
+
+def test_memory_that_runs_out_while_a_change_is_taken_in(own_box: Box, tree: Path) -> None:
+    """The daemon cannot know any more what it holds: the real rg answers, and the status says why."""
+    own_box.attach(tree)
+    assert compare(own_box, ["-c", "needle"], tree).served
+    assert own_box.process is not None
+    daemon = psutil.Process(own_box.process.pid)
+    limits = daemon.rlimit(psutil.RLIMIT_AS)
+    (tree / "big.txt").write_bytes(b"a needle in a line\n" * 6_500_000)
+    daemon.rlimit(psutil.RLIMIT_AS, (daemon.memory_info().vms + (32 << 20), limits[1]))
+    assert not compare(own_box, ["-c", "needle"], tree).served
+    daemon.rlimit(psutil.RLIMIT_AS, limits)
+    (tree / "new.txt").write_text("one needle\n")
+    assert not compare(own_box, ["-c", "needle"], tree).served
+    assert own_box.control("status")["workspaces"][0]["state"] == "poisoned"

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <deque>
+#include <exception>
 #include <functional>
 #include <mutex>
 #include <string>
@@ -128,6 +129,15 @@ class LiveTree final : public Tree {
     void wake();
     bool resting_in_doubt() const;
     void release_resting();
+
+    // Marks that were taken must be acted upon. Where that fails in the middle (no memory), nothing held is believed again.
+    struct Acting {
+        LiveTree& tree;
+        const int before = std::uncaught_exceptions();
+        ~Acting() {
+            if (std::uncaught_exceptions() > before) tree.set_state(TreeState::kPoisoned, "no memory to take in a change");
+        }
+    };
 
     // loader.cpp
     struct Step {  // a directory to be listed

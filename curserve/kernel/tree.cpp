@@ -275,6 +275,7 @@ ViewRef LiveTree::barrier(const char** reason) {
     if (!lock.owns_lock()) return refuse("busy");
     if (const char* word = by_state()) return refuse(word);
 
+    const Acting acting{*this};
     watch_->drain();
     LetterBox::Mail mail = box_->take();
     if (!root_is_there() || mail.lost.count(kTopId) != 0) {
@@ -541,6 +542,7 @@ ViewRef LiveTree::extend(const ViewRef& view, const std::vector<Position>& list,
         *reason = !lock.owns_lock() ? "busy" : state_.load() == TreeState::kPoisoned ? "poisoned" : "gone";
         return nullptr;
     }
+    const Acting acting{*this};
     wake();
     Pass pass;
     uint64_t bytes = 0;

@@ -16,7 +16,8 @@
 #include <cerrno>
 #include <cstring>
 #include <sstream>
-#include <thread>
+#include <system_error>
+#include <utility>
 
 #include "content.h"
 #include "json.h"
@@ -321,30 +322,54 @@ void Gang::work() {
         jobs_.pop_back();
         running_++;
         lock.unlock();
-        job();
+        std::exception_ptr failure;
+        try {
+            job();
+        } catch (...) {
+            failure = std::current_exception();
+        }
         job = nullptr;
         lock.lock();
         running_--;
+        if (failure != nullptr) {
+            if (failure_ == nullptr) failure_ = failure;
+            jobs_.clear();
+        }
         if (running_ == 0 && jobs_.empty()) wake_.notify_all();
     }
 }
 
+// As many as there may be, when the system allows no more.
+std::vector<std::thread> Gang::hire(unsigned threads, bool roaming) {
+    std::vector<std::thread> hired;
+    hired.reserve(threads);
+    try {
+        while (hired.size() < threads) {
+            hired.emplace_back([this, roaming] {
+                if (roaming) curserve::roam();
+                work();
+            });
+        }
+    } catch (const std::system_error&) {
+    }
+    return hired;
+}
+
+void Gang::part(std::vector<std::thread>& hired) {
+    for (std::thread& t : hired) t.join();
+    if (failure_ != nullptr) std::rethrow_exception(std::exchange(failure_, nullptr));
+}
+
 void Gang::run(unsigned threads) {
-    std::vector<std::thread> others;
-    for (unsigned i = 1; i < threads; i++) others.emplace_back([this] { work(); });
+    std::vector<std::thread> others = hire(threads > 1 ? threads - 1 : 0, false);
     work();
-    for (std::thread& t : others) t.join();
+    part(others);
 }
 
 void Gang::roam(unsigned threads) {
-    std::vector<std::thread> all;
-    for (unsigned i = 0; i < threads; i++) {
-        all.emplace_back([this] {
-            curserve::roam();
-            work();
-        });
-    }
-    for (std::thread& t : all) t.join();
+    std::vector<std::thread> all = hire(threads, true);
+    if (all.empty()) work();
+    part(all);
 }
 
 }  // namespace curserve

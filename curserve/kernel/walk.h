@@ -10,9 +10,11 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <exception>
 #include <functional>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "ignore.h"
@@ -90,7 +92,7 @@ bool decides_rules(std::string_view name);
 RulesFound read_rules(int dir_fd, const std::string& absolute, bool by_stat);
 
 // Jobs that may add jobs, on a few threads; run() returns when none is left. Newest first, so that a walk goes deep
-// before it goes wide and its queue stays short.
+// before it goes wide and its queue stays short. What a job throws ends the others' queue and is thrown by run().
 class Gang {
   public:
     using Job = std::function<void()>;
@@ -101,10 +103,13 @@ class Gang {
 
   private:
     void work();
+    std::vector<std::thread> hire(unsigned threads, bool roaming);
+    void part(std::vector<std::thread>& hired);
     std::mutex mutex_;
     std::condition_variable wake_;
     std::deque<Job> jobs_;  // under mutex_
     size_t running_ = 0;    // under mutex_
+    std::exception_ptr failure_;  // under mutex_: the first
 };
 
 }  // namespace curserve
