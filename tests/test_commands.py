@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
-from oracle import Box, compare
+from oracle import REAL_RG, Box, compare
+
+from curserve import paths
 
 QWEN = ["--json", "--no-messages", "--path-separator", "/", "--ignore-case", "--regexp"]
 CLAUDE = ["--no-config", "--hidden", "--no-follow"]
@@ -168,3 +171,18 @@ def test_at_least_fifty_are_served(own_box: Box, repositories: dict[str, Path]) 
         assert time.monotonic() < deadline_s, (served_by_now(), expected, reasons)
         time.sleep(0.01)
     assert expected >= 80, reasons
+
+
+def test_a_reader_that_goes_away_after_a_complaint(own_box: Box, tmp_path: Path) -> None:
+    """One thread of ripgrep, as --sort asks for: 2, whatever it had found by then."""
+    (tmp_path / "a.txt").write_text("needle and some more words\n" * 100_000)
+    own_box.attach(tmp_path)
+    codes = []
+    for program in (paths.shim_dir() / "rg", REAL_RG):
+        line = '"$@" 2>/dev/null | head -1 >/dev/null; echo ${PIPESTATUS[0]}'
+        argv = ["bash", "-c", line, "-", program, "--no-config", "--sort", "path", "needle", "nowhere", "a.txt"]
+        done = subprocess.run(
+            argv, cwd=tmp_path, env=own_box.env, stdin=subprocess.DEVNULL, capture_output=True, check=True
+        )
+        codes.append(done.stdout)
+    assert codes == [b"2\n", b"2\n"]

@@ -388,9 +388,9 @@ class Run final : private Patience {
         if (bytes.empty()) return true;
         // A ripgrep of one thread that cannot print has matched nothing yet in its own eyes until a file is done.
         const bool alone = spec_.single_threaded != 0;
-        if (alone && !printed_any_) reply_.broken_pipe_exit(1);
+        if (alone && !printed_any_) reply_.broken_pipe_exit(failed_ ? 2 : 1);
         if (first_of_job && printed_any_) {
-            if (alone) reply_.broken_pipe_exit(0);
+            if (alone) reply_.broken_pipe_exit(failed_ ? 2 : 0);
             ReplyOutput out(reply_, &record_);
             if (separate) print_between(spec_, out);
             if (alone) between_bytes_ += out.written();

@@ -3,8 +3,9 @@
 // In: bytes for stdout or stderr, then an exit code or a decline. Out: frames on the client's socket, through one large
 // buffer, so that a short answer leaves in a single send together with its EXIT. A larger one waits in a memory file, if
 // the client may have it so, and leaves in a single send as well, up to kMostHeld: then what is there is sent, and the
-// rest as it comes. Invariant: once any byte was sent, no DECLINE follows. Waits for a slow client at most kPatience without progress, and not beyond the request's deadline,
-// then gives it up. Used by one thread at a time, but for what is said to be any thread's.
+// rest as it comes. Invariant: once any byte was sent, no DECLINE follows. Waits for a slow client at most kPatience
+// without progress, and not beyond the request's deadline, then gives it up. Used by one thread at a time, but for what
+// is said to be any thread's.
 #ifndef CURSERVE_REPLY_H
 #define CURSERVE_REPLY_H
 #include <atomic>
