@@ -1,11 +1,11 @@
 """One row, measured: ripgrep, curserve asked something new, curserve asked the same again, and the floor, in turn.
 
 In: a Row, a tree that the box has attached, its Draw, an Effort. Out: a RowResult.
-Rules: a round runs all four once, in an order that moves on by one per round; ripgrep and "fresh" get the same
-argv, which nobody has asked before. Before the clock runs, both sides' answers are compared (exit code, number of
-matches, and the lines themselves while that takes no longer than the search), and the shim's trace must say "served";
-afterwards the same again (but for slow searches, whose traced runs must do), and the daemon's counters must say that
-every timed run of ours was served. Otherwise the row has failed: no times.
+Rules: a round runs all four once, in turns of which each has each other before it equally often (turns.py); ripgrep
+and "fresh" get the same argv, which nobody has asked before. Before the clock runs, both sides' answers are compared
+(exit code, number of matches, and the lines themselves while that takes no longer than the search), and the shim's
+trace must say "served"; afterwards the same again (but for slow searches, whose traced runs must do), and the daemon's
+counters must say that every timed run of ours was served. Otherwise the row has failed: no times.
 Times inside the daemon are those of the shim's trace, taken in runs of their own, because writing a trace costs time.
 """
 
@@ -27,6 +27,7 @@ from bench.goals import Goal, of_row
 from bench.programs import REAL_RG, Run, Runner, RunnerError
 from bench.rows import Row
 from bench.spread import Spread
+from bench.turns import turns
 
 SIDES = ("rg", "fresh", "repeated", "floor")
 _COMPARE_BYTES = 20_000_000
@@ -202,6 +203,7 @@ def _measure(
     one_s = 2.2 * real.took_s
     for sink in sinks:
         rounds = effort.rounds(one_s)
+        rounds += -rounds % len(SIDES)  # balanced, as turns() says
         times = _rounds(bench, plain, fresh, folder, rounds, sink == "pipe")
         result.times[sink] = {side: Spread.of(series) for side, series in times.items()}
     for side, next_argv in (("fresh", fresh), ("repeated", lambda: plain)):
@@ -241,8 +243,7 @@ def _rounds(
             "floor": [bench.floor],
         }
         printed = {}
-        for place in range(len(SIDES)):
-            side = SIDES[(place + count) % len(SIDES)]
+        for side in turns(SIDES, count):
             run = bench.runner.run(programs[side], folder, bench.box.env, read_stdout)
             times[side].append(run.us)
             printed[side] = (run.code, 0 if "--json" in argv else run.stdout_bytes)

@@ -12,6 +12,7 @@ from bench.measure import Bench
 from bench.programs import REAL_RG
 from bench.scenario import Scenario, ScenarioFailed, Stage, play
 from bench.spread import Spread
+from bench.turns import turns
 
 _DECLINED = ["--pcre2-version"]
 """Declined by the daemon for its argv alone, and the least work that ripgrep can be given."""
@@ -56,8 +57,7 @@ def _medians(stage: Stage, bench: Bench, folder: str, search: list[str]) -> dict
     rounds = _ROUNDS // 10 if stage.quick else _ROUNDS
     served_before, declined_before = bench.box.requests()
     for count in range(rounds):
-        for place in range(len(names)):
-            name = names[(place + count) % len(names)]
+        for name in turns(names, count):
             argv, environment = programs[name]
             times[name].append(stage.runner.run(argv, folder, environment).us)
     served, declined = bench.box.requests()

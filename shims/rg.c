@@ -23,8 +23,8 @@
  * the first byte the text of the message.
  *
  * System calls of a served request, and why: clock_gettime (the limit's start), statx of the socket's directory (owner;
- * not with CURSERVE_SOCKET), socket, connect, getsockopt (whose daemon), statx of fd 0 to 2 (an ioctl more for a
- * character device), getcwd, statx of "." and "/" (identity), sendmsg, clock_gettime, recvmsg (again and again with
+ * not with CURSERVE_SOCKET), socket, connect, getsockopt (whose daemon), statx of fd 0 to 2 (an ioctl more for what may
+ * be a terminal), getcwd, statx of "." and "/" (identity), sendmsg, clock_gettime, recvmsg (again and again with
  * clock_gettime and sched_yield for kSpinUs, then after a ppoll), rt_sigaction (only before output into a pipe or
  * socket), write or writev, exit_group. For what comes in a file: fcntl (its seals), statx (its size), mmap.
  *
@@ -44,17 +44,17 @@
 #include "wake.h"
 #include "wire.h"
 
-enum { kTimeoutMs = 4000, kStalledMs = 60000, kPieces = 64 };
+enum { kTimeoutMs = 4000, kStalledMs = 60000, kPieces = 64, kMemoryMajor = 1 };
 /* How long to ask for the answer again and again, giving way to others, before we sleep: an answer from memory is there
  * sooner than a core that went idle is back. */
 enum { kSpinUs = 200 };
-
-static unsigned char buffer[128 * 1024];        /* replies as they come in; at the end the trace's line */
 
 static const char *const sent_names[] = CS_WIRE_ENV;
 enum { kSentNames = sizeof sent_names / sizeof *sent_names };
 _Static_assert(sizeof(struct cs_wire_head) == 12, "the head's layout is for ever");
 
+/* All that a served search writes to, in one piece: with a short reply it is one page that the kernel has to make. Zero at
+ * first, as nothing else is: a page of the program's file would be copied for it. */
 static struct shim {
     struct real real;
     long argc;
@@ -70,7 +70,15 @@ static struct shim {
     int pipe_ignored;
     long pipe_code;                     /* -1: not told */
     struct sys_sigaction pipe_before;
-} shim;
+    int file_fd;                        /* the file that came last, or -1; it ends with us */
+    struct {
+        uint32_t left;                  /* bytes to come of the frame of output we are in */
+        int fd;                         /* where they belong */
+    } frame;
+    /* Bytes of the buffer that wait for one descriptor. Shown together: a reply of many small frames is one writev. */
+    struct { struct sys_iovec iov[kPieces]; int count; int fd; } pending;
+    unsigned char buffer[128 * 1024];   /* replies as they come in; at the end the trace's line */
+} shim __attribute__((aligned(4096)));
 
 static void trace(const char *reason, const struct cs_wire_exit *times) {
     static const struct cs_wire_exit unknown;
@@ -80,7 +88,7 @@ static void trace(const char *reason, const struct cs_wire_exit *times) {
     if (fd < 0) return;
     if (!times) times = &unknown;
     /* 512 bytes stay free for what follows the arguments. */
-    struct text line = {(char *)buffer, (char *)buffer + sizeof buffer - 512, 0};
+    struct text line = {(char *)shim.buffer, (char *)shim.buffer + sizeof shim.buffer - 512, 0};
     text_add(&line, reason ? "{\"served\":false,\"reason\":" : "{\"served\":true,\"reason\":null");
     if (reason) text_json(&line, reason, strlen(reason));
     text_add(&line, ",\"argv\":[");
@@ -103,7 +111,7 @@ static void trace(const char *reason, const struct cs_wire_exit *times) {
     text_add(&line, ",\"search\":"), text_number(&line, times->search_us);
     text_add(&line, ",\"daemon\":"), text_number(&line, times->total_us);
     text_add(&line, "}}\n");
-    sys_write((int)fd, buffer, (size_t)(line.at - (char *)buffer));
+    sys_write((int)fd, shim.buffer, (size_t)(line.at - (char *)shim.buffer));
     sys_close((int)fd);
 }
 
@@ -171,7 +179,9 @@ static void describe(int fd, struct cs_wire_fd *to) {
         break;
     case 0010000: to->kind = CS_FD_FIFO; break;
     case 0140000: to->kind = CS_FD_SOCKET; break;
-    case 0020000: to->kind = sys_ioctl(fd, TCGETS, termios) == 0 ? CS_FD_TTY : CS_FD_CHAR; break;
+    case 0020000:                       /* /dev/null and its like are no terminals */
+        to->kind = stat.stx_rdev_major != kMemoryMajor && sys_ioctl(fd, TCGETS, termios) == 0 ? CS_FD_TTY : CS_FD_CHAR;
+        break;
     default: to->kind = CS_FD_OTHER;
     }
     shim.kind[fd] = to->kind;
@@ -251,7 +261,7 @@ static void ask(void) {
     const char *reason = connect_daemon();
     if (reason) decline(reason);
     for (int fd = 0; fd < 3; fd++) describe(fd, &request.fd[fd]);
-    char *cwd = (char *)buffer;         /* free until the answer comes, and one page less to touch */
+    char *cwd = (char *)shim.buffer;    /* free until the answer comes, and one page less to touch */
     struct { struct cs_wire_head head; struct cs_wire_request request; } __attribute__((packed)) start;
     struct sys_iovec iov[3 + kSentNames];
     struct statx stat;
@@ -346,25 +356,22 @@ static void show(int fd, struct sys_iovec *iov, int count) {
     }
 }
 
-/* Bytes of the buffer that wait for one descriptor. Shown together: a reply of many small frames is one writev. */
-static struct { struct sys_iovec iov[kPieces]; int count; int fd; } pending;
-
 static void show_pending(void) {
-    if (!pending.count) return;
-    int count = pending.count;
-    pending.count = 0;
-    if (pending.fd == 2) shim.complained = 1;
-    show(pending.fd, pending.iov, count);
+    if (!shim.pending.count) return;
+    int count = shim.pending.count;
+    shim.pending.count = 0;
+    if (shim.pending.fd == 2) shim.complained = 1;
+    show(shim.pending.fd, shim.pending.iov, count);
 }
 
 static void add_pending(int fd, const void *bytes, size_t size) {
-    if (pending.count == kPieces || (pending.count && pending.fd != fd)) show_pending();
-    pending.fd = fd;
-    pending.iov[pending.count++] = (struct sys_iovec){bytes, size};
+    if (shim.pending.count == kPieces || (shim.pending.count && shim.pending.fd != fd)) show_pending();
+    shim.pending.fd = fd;
+    shim.pending.iov[shim.pending.count++] = (struct sys_iovec){bytes, size};
 }
 
 static _Noreturn void protocol(const char *reason) {
-    pending.count = 0;
+    shim.pending.count = 0;
     trouble(reason, "curserve: the daemon's answer broke off in the middle");
 }
 
@@ -406,30 +413,25 @@ static int control_frame(const struct cs_wire_head *head, const unsigned char *a
     }
 }
 
-static struct {
-    uint32_t left;                      /* bytes to come of the frame of output we are in */
-    int fd;                             /* where they belong */
-} frame = {0, 1};
-
 /* Takes frames, and what is there of a frame of output. Returns the number of bytes used; what stays is a piece of a head
  * or of a small frame, if anything. */
 static size_t take(const unsigned char *bytes, size_t size) {
     size_t at = 0;
     for (;;) {
-        if (frame.left) {
-            size_t part = size - at < frame.left ? size - at : frame.left;
-            if (part) add_pending(frame.fd, bytes + at, part);
+        if (shim.frame.left) {
+            size_t part = size - at < shim.frame.left ? size - at : shim.frame.left;
+            if (part) add_pending(shim.frame.fd, bytes + at, part);
             at += part;
-            frame.left -= (uint32_t)part;
+            shim.frame.left -= (uint32_t)part;
         }
         struct cs_wire_head head;
-        if (frame.left || size - at < sizeof head) return at;
+        if (shim.frame.left || size - at < sizeof head) return at;
         memcpy(&head, bytes + at, sizeof head);
         if (head.magic != CS_WIRE_MAGIC) protocol("protocol");
         if (head.version == CS_WIRE_VERSION && (head.type == CS_WIRE_STDOUT || head.type == CS_WIRE_STDERR)) {
             if (head.size > CS_WIRE_MAX_REPLY) protocol("protocol");
-            frame.fd = head.type == CS_WIRE_STDOUT ? 1 : 2;
-            frame.left = head.size;
+            shim.frame.fd = head.type == CS_WIRE_STDOUT ? 1 : 2;
+            shim.frame.left = head.size;
             at += sizeof head;
         } else if (control_frame(&head, bytes + at + sizeof head, size - at - sizeof head)) {
             at += sizeof head + head.size;
@@ -439,21 +441,19 @@ static size_t take(const unsigned char *bytes, size_t size) {
     }
 }
 
-static int file_fd = -1;                /* the file that came last; it ends with us */
-
 /* The part of the reply that is in the file. Sealed, and as long as is said: reading it cannot fail. */
 static void take_file(const unsigned char *payload) {
     uint64_t size;
     struct statx stat;
     memcpy(&size, payload, sizeof size);
-    const long seals = file_fd < 0 ? 0 : sys_get_seals(file_fd);
+    const long seals = shim.file_fd < 0 ? 0 : sys_get_seals(shim.file_fd);
     if (seals < 0 || !(seals & F_SEAL_SHRINK) || !(seals & F_SEAL_WRITE)) protocol("file");
-    if (sys_statx(file_fd, "", AT_EMPTY_PATH, STATX_SIZE, &stat) < 0 || stat.stx_size < size || !size) protocol("file");
-    const long mapped = sys_map(file_fd, size);
+    if (sys_statx(shim.file_fd, "", AT_EMPTY_PATH, STATX_SIZE, &stat) < 0 || stat.stx_size < size || !size) protocol("file");
+    const long mapped = sys_map(shim.file_fd, size);
     if (mapped < 0 && mapped > -4096) protocol("file");
-    sys_close(file_fd);
-    file_fd = -1;
-    if (take((const unsigned char *)mapped, size) != size || frame.left) protocol("protocol");
+    sys_close(shim.file_fd);
+    shim.file_fd = -1;
+    if (take((const unsigned char *)mapped, size) != size || shim.frame.left) protocol("protocol");
 }
 
 /* As many bytes as come. A descriptor that comes with them is a file's. */
@@ -463,8 +463,8 @@ static long receive(void *to, size_t size) {
     struct sys_msghdr message = {NULL, 0, &iov, 1, &control, sizeof control, 0};
     const long got = sys_recvmsg(shim.fd, &message, SYS_MSG_CMSG_CLOEXEC);
     if (got >= 0 && message.control_size && control.level == SOL_SOCKET && control.type == SYS_SCM_RIGHTS) {
-        if (file_fd >= 0) sys_close(file_fd);
-        file_fd = control.fd;
+        if (shim.file_fd >= 0) sys_close(shim.file_fd);
+        shim.file_fd = control.fd;
     }
     return got;
 }
@@ -474,7 +474,7 @@ static _Noreturn void answer(void) {
     size_t end = 0;
     const uint64_t spin_until_us = sys_now_us() + kSpinUs;
     for (;;) {
-        const long got = receive(buffer + end, sizeof buffer - end);
+        const long got = receive(shim.buffer + end, sizeof shim.buffer - end);
         if (got == -EINTR) continue;
         if (got == -EAGAIN) {
             if (!shim.shown && sys_now_us() < spin_until_us) sys_call(__NR_sched_yield, 0, 0, 0, 0, 0, 0);
@@ -483,9 +483,9 @@ static _Noreturn void answer(void) {
         }
         if (got <= 0) protocol("lost");
         end += (size_t)got;
-        const size_t used = take(buffer, end);
+        const size_t used = take(shim.buffer, end);
         show_pending();
-        memmove(buffer, buffer + used, end - used);
+        memmove(shim.buffer, shim.buffer + used, end - used);
         end -= used;
     }
 }
@@ -525,7 +525,7 @@ __attribute__((used)) _Noreturn void cs_start(long *stack) {
     shim.argc = stack[0];
     shim.real.argv = (char **)(stack + 1);
     shim.real.envp = shim.real.argv + shim.argc + 1;
-    shim.pipe_code = -1;
+    shim.pipe_code = shim.file_fd = -1;
     shim.start_us = sys_now_us();
     char **end = shim.real.envp;
     while (*end) end++;

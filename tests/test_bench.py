@@ -7,6 +7,8 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ from bench.draw import Draw, OutOfWords  # noqa: E402
 from bench.programs import Runner, RunnerError  # noqa: E402
 from bench.rows import ROWS  # noqa: E402
 from bench.spread import Spread, quantile  # noqa: E402
+from bench.turns import turns  # noqa: E402
 
 WORDS = {f"rare_word_{number}": 2 for number in range(400)} | {f"medium_word_{number}": 50 for number in range(30)}
 
@@ -31,6 +34,18 @@ def test_spread():
     assert quantile([7.0], 0.99) == 7.0
     with pytest.raises(ValueError, match="nothing"):
         Spread.of([])
+
+
+@pytest.mark.parametrize("size", [2, 3, 4, 5, 6])
+def test_turns_are_balanced(size: int):
+    """Each program in each place, and each right behind each other, equally often."""
+    programs = [f"program {number}" for number in range(size)]
+    rounds = [turns(programs, count) for count in range(size * (1 + size % 2))]
+    assert all(sorted(order) == programs for order in rounds)
+    places = Counter((place, name) for order in rounds for place, name in enumerate(order))
+    behind = Counter(pair for order in rounds for pair in pairwise(order))
+    assert len(places) == size * size and len(set(places.values())) == 1
+    assert len(behind) == size * (size - 1) and len(set(behind.values())) == 1
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.key)

@@ -65,12 +65,18 @@ class Place {
 
 void check_places(const Tree& tree, const Asker& asker) {
     const cs_wire_request& facts = asker.facts;
-    if (!Place("/").is(facts.root_dev, facts.root_ino, 0)) throw Declined{"root_identity"};
+    static const Place top("/");  // ours stays what it was; were all roots moved (pivot_root), nobody would be served
+    if (!top.is(facts.root_dev, facts.root_ino, 0)) throw Declined{"root_identity"};
     const Place cwd(asker.cwd);
     if (!cwd.is(facts.cwd_dev, facts.cwd_ino, facts.cwd_mnt)) throw Declined{"cwd_identity"};
     const Tree::Identity root = tree.identity();
     const Place here = asker.cwd == tree.root() ? cwd : Place(tree.root());
     if (!here.is(root.dev, root.ino, root.mnt)) throw Declined{"gone"};
+}
+
+// Between the names in the paths that are printed. JSON's are left as they are.
+char separator_of(const SearchSpec& spec) {
+    return spec.has_path_separator != 0 && spec.mode != CS_MODE_JSON ? static_cast<char>(spec.path_separator) : '/';
 }
 
 // What was said on stdout, as long as it is short enough to be kept; nothing of more than that.
@@ -421,13 +427,14 @@ class Run final : private Patience {
             scratch.pace.keep_to(this);
             Totals totals;
             std::vector<ByteRange> ranges;
+            PrintedPaths paths(*view_, starts_, separator_of(spec_));
             bool matched = false;
             for (size_t job; (job = ordered_->claim()) != OrderedJobs::kNoJob;) {
                 JobOutput out(*this, job, scratch.pace);
                 fetch_first(jobs_[job], jobs_[job + 1]);
                 for (size_t i = jobs_[job]; i < jobs_[job + 1]; ++i) {
                     fetch_ahead(i, jobs_[job + 1]);
-                    if (!one_file(files_[i], scratch, ranges, out, totals, &matched)) break;
+                    if (!one_file(files_[i], paths, scratch, ranges, out, totals, &matched)) break;
                 }
                 if (scratch.pace.over()) {
                     give_up();
@@ -499,9 +506,8 @@ class Run final : private Patience {
         ordered_->stop();
     }
 
-    bool one_file(const Selected& selected, Scratch& scratch, std::vector<ByteRange>& ranges, JobOutput& out,
-                  Totals& totals, bool* matched) {
-        const Start& start = starts_[selected.start];
+    bool one_file(const Selected& selected, PrintedPaths& paths, Scratch& scratch, std::vector<ByteRange>& ranges,
+                  JobOutput& out, Totals& totals, bool* matched) {
         const bool named = is_named(selected);
         const Facts& facts = facts_of(selected);
         const ContentRef content = content_of(selected);
@@ -509,9 +515,7 @@ class Run final : private Patience {
             fail("unreadable");
             return false;
         }
-        std::string path = printed_path(*view_, start, selected.position);
-        if (spec_.has_path_separator != 0 && spec_.mode != CS_MODE_JSON)
-            std::replace(path.begin(), path.end(), '/', static_cast<char>(spec_.path_separator));
+        const std::string_view path = paths.of(selected);
         out.next_file();
         const bool narrowed = candidates_ != nullptr && !named && !is_outside(selected) && content == facts.content &&
                               candidates_->ranges(selected.position, &ranges);
@@ -692,17 +696,9 @@ void list_files(const Query& query, const View& view, const std::vector<Start>& 
     const char end = query.spec.null_path != 0 ? '\0' : '\n';
     ReplyOutput output(reply);
     Writer out(output);
-    std::vector<PrintedPaths> paths;
-    for (const Start& start : starts) paths.emplace_back(view, start);
-    std::string separated;
+    PrintedPaths paths(view, starts, separator_of(query.spec));
     for (const Selected& file : selection.files) {
-        std::string_view path = paths[file.start].of(file.position);
-        if (query.spec.has_path_separator != 0) {
-            separated.assign(path);
-            std::replace(separated.begin(), separated.end(), '/', static_cast<char>(query.spec.path_separator));
-            path = separated;
-        }
-        out.styled(query.spec.path_style, query.spec.color != 0, path);
+        out.styled(query.spec.path_style, query.spec.color != 0, paths.of(file));
         out.put(end);
         if (out.stopped()) return;
     }

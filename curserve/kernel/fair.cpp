@@ -287,7 +287,7 @@ void FairQueue::add_silent(Incoming&& client) {
             ::epoll_ctl(poll_fd_, EPOLL_CTL_ADD, wake_fd_, &event);
             watcher_ = std::thread([this] { watch(); });
         }
-        const uint64_t bytes = client.payload != nullptr ? client.head.size : 0;
+        const uint64_t bytes = client.room;
         if (!ending_ && silent_.size() < kSilentMost && silent_bytes_ + bytes <= kSilentBytesMost) {
             epoll_event event{};
             event.events = EPOLLIN | EPOLLRDHUP;
@@ -335,9 +335,9 @@ void FairQueue::watch() {
                 const auto found = silent_.find(fd);
                 if (found == silent_.end()) continue;
                 Incoming& client = found->second.client;
-                const uint64_t before = client.payload != nullptr ? client.head.size : 0;
+                const uint64_t before = client.room;
                 const Reading reading = read_more(client);
-                const uint64_t after = client.payload != nullptr ? client.head.size : 0;
+                const uint64_t after = client.room;
                 silent_bytes_ += after - before;
                 if (reading == Reading::kMore && silent_bytes_ <= kSilentBytesMost) continue;
                 silent_bytes_ -= after;
@@ -352,7 +352,7 @@ void FairQueue::watch() {
                     continue;
                 }
                 const Incoming& client = it->second.client;
-                silent_bytes_ -= client.payload != nullptr ? client.head.size : 0;
+                silent_bytes_ -= client.room;
                 ::epoll_ctl(poll_fd_, EPOLL_CTL_DEL, client.fd, nullptr);
                 bad.push_back(client);
                 it = silent_.erase(it);

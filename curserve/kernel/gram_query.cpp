@@ -62,6 +62,7 @@ class Unpacker {
         if (size > rest_.size()) throw std::runtime_error("a gram query that ends early");
         const auto* text = reinterpret_cast<const uint8_t*>(rest_.data());
         Node made{Kind::kAll, {}, {}};
+        made.grams.reserve(size);
         for (size_t i = 0; i + 3 <= size; ++i) {
             const GramKey key = gram_key(text + i);
             if (key != kNoGram) made.grams.push_back(key);

@@ -124,33 +124,43 @@ void put_json_data(Writer& out, const uint8_t* bytes, size_t size, bool ascii) {
 
 void put_seconds(Writer& out, uint64_t ns) {
     char text[48];
-    const double seconds = static_cast<double>(ns / 1000000000) + static_cast<double>(ns % 1000000000) / 1e9;
-    const int size = snprintf(text, sizeof text, "%.6f", seconds);
-    out.put(std::string_view(text, static_cast<size_t>(size)));
+    // ripgrep rounds a floating-point number. Only halves and what no double holds to the nanosecond depend on that.
+    if (ns % 1000 == 500 || ns >= uint64_t{1} << 50) {
+        const double seconds = static_cast<double>(ns / 1000000000) + static_cast<double>(ns % 1000000000) / 1e9;
+        const int size = snprintf(text, sizeof text, "%.6f", seconds);
+        out.say(std::string_view(text, static_cast<size_t>(size)));
+        return;
+    }
+    const uint64_t us = (ns + 500) / 1000;
+    out.number(us / 1000000);
+    text[0] = '.';
+    uint64_t rest = us % 1000000;
+    for (size_t i = 6; i > 0; --i, rest /= 10) text[i] = static_cast<char>('0' + rest % 10);
+    out.say(std::string_view(text, 7));
 }
 
 void put_json_duration(Writer& out, uint64_t ns, bool sorted) {
     const auto human = [&] {
-        out.put("\"human\":\"");
+        out.say("\"human\":\"");
         put_seconds(out, ns);
-        out.put("s\"");
+        out.say("s\"");
     };
-    out.put('{');
+    out.say("{");
     if (sorted) {
         human();
-        out.put(",\"nanos\":");
+        out.say(",\"nanos\":");
         out.number(ns % 1000000000);
-        out.put(",\"secs\":");
+        out.say(",\"secs\":");
         out.number(ns / 1000000000);
     } else {
-        out.put("\"secs\":");
+        out.say("\"secs\":");
         out.number(ns / 1000000000);
-        out.put(",\"nanos\":");
+        out.say(",\"nanos\":");
         out.number(ns % 1000000000);
-        out.put(',');
+        out.say(",");
         human();
     }
-    out.put('}');
+    out.say("}");
 }
 
 JsonPrinter::JsonPrinter(const Job& job, std::string_view path, Writer& out)
@@ -159,6 +169,20 @@ JsonPrinter::JsonPrinter(const Job& job, std::string_view path, Writer& out)
 void JsonPrinter::begin() {
     if (begun_) return;
     begun_ = true;
+    const auto* path = reinterpret_cast<const uint8_t*>(path_.data());
+    path_json_.reserve(path_.size() + 16);
+    if (next_escape(path, 0, path_.size()) == path_.size() && is_utf8(path, path_.size())) {
+        path_json_.append("{\"text\":\"").append(path_).append("\"}");
+    } else {
+        write_path_json();
+    }
+    match_head_ = head("match");
+    out_.say("{\"type\":\"begin\",\"data\":{\"path\":");
+    out_.say(path_json_);
+    out_.say("}}\n");
+}
+
+void JsonPrinter::write_path_json() {
     class Text : public Output {
       public:
         explicit Text(std::string& text) : text_(text) {}
@@ -174,11 +198,13 @@ void JsonPrinter::begin() {
     Writer writer(text);
     put_json_data(writer, reinterpret_cast<const uint8_t*>(path_.data()), path_.size(), false);
     writer.flush();
-    match_head_ = "{\"type\":\"match\",\"data\":{\"path\":" + path_json_ + ",\"lines\":";
-    context_head_ = "{\"type\":\"context\",\"data\":{\"path\":" + path_json_ + ",\"lines\":";
-    out_.put("{\"type\":\"begin\",\"data\":{\"path\":");
-    out_.put(path_json_);
-    out_.put("}}\n");
+}
+
+std::string JsonPrinter::head(std::string_view type) const {
+    std::string text;
+    text.reserve(path_json_.size() + 48);
+    text.append("{\"type\":\"").append(type).append("\",\"data\":{\"path\":").append(path_json_).append(",\"lines\":");
+    return text;
 }
 
 void JsonPrinter::message(std::string_view head, const Found& found) {
@@ -230,6 +256,7 @@ bool JsonPrinter::matched(const Found& found) {
 
 bool JsonPrinter::context(const Found& found, ContextKind) {
     begin();
+    if (context_head_.empty()) context_head_ = head("context");
     spans_.clear();
     replacer_.clear();
     if (job_.spec.invert_match) {
@@ -247,18 +274,18 @@ void JsonPrinter::finish(uint64_t byte_count, int64_t binary_offset) {
     if (!begun_) return;
     const auto elapsed = std::chrono::steady_clock::now() - started_;
     const auto ns = std::chrono::duration_cast<std::chrono::nanoseconds>(elapsed).count();
-    out_.put("{\"type\":\"end\",\"data\":{\"path\":");
-    out_.put(path_json_);
-    out_.put(",\"binary_offset\":");
+    out_.say("{\"type\":\"end\",\"data\":{\"path\":");
+    out_.say(path_json_);
+    out_.say(",\"binary_offset\":");
     if (binary_offset >= 0) {
         out_.number(static_cast<uint64_t>(binary_offset));
     } else {
-        out_.put("null");
+        out_.say("null");
     }
-    out_.put(",\"stats\":{\"elapsed\":");
+    out_.say(",\"stats\":{\"elapsed\":");
     put_json_duration(out_, static_cast<uint64_t>(ns), false);
     const auto field = [&](std::string_view name, uint64_t n) {
-        out_.put(name);
+        out_.say(name);
         out_.number(n);
     };
     field(",\"searches\":", 1);
@@ -267,7 +294,7 @@ void JsonPrinter::finish(uint64_t byte_count, int64_t binary_offset) {
     field(",\"bytes_printed\":", bytes_printed);
     field(",\"matched_lines\":", matched_lines);
     field(",\"matches\":", matches);
-    out_.put("}}}\n");
+    out_.say("}}}\n");
 }
 
 }  // namespace curserve

@@ -36,6 +36,8 @@ class JsonPrinter : public Sink {
 
   private:
     void begin();
+    void write_path_json();
+    std::string head(std::string_view type) const;  // of a message, up to its lines
     void message(std::string_view head, const Found&);
 
     const Job& job_;

@@ -203,7 +203,7 @@ class BuiltMatcher final : public Matcher {
         const bool certain = literals_.usable();
         const Filter& filter = certain ? literals_ : required_;
         if (filter.complete(h.ascii)) return find_filtered(h, filter, certain);
-        if (filter.complete_but_folds()) return find_filtered_folds(h, filter);
+        if (filter.complete_but_folds()) return find_filtered_folds(h, filter, certain);
         if (const ClassFinder* const classes = class_for(h.ascii)) return find_by_class(h, *classes);
         return scan(h, 0);
     }
@@ -270,16 +270,16 @@ class BuiltMatcher final : public Matcher {
         return kNoSpan;
     }
 
-    // `filter` misses no match; with `certain`, a hit on an ASCII line (or any, if nothing is folded) is a match.
+    // `filter` misses no match; with `certain`, a hit is one. (What is exact on ASCII text only misses some elsewhere, and
+    // no hit is wrong: nothing looks at what stands around it, so alone it would be ASCII text. Literals with other bytes
+    // that are folded as well are not complete() on other text.)
     Span find_filtered(const Haystack& h, const Filter& filter, bool certain) const {
         size_t vain = 0;
         for (size_t pos = 0; pos < h.size && !h.pace.over();) {
             const LiteralHit hit = filter.finder().find(h.text, h.size, pos);
             if (hit.start == kNotFound) return kNoSpan;
             const size_t start = line_start(h, pos, hit.start), end = line_end(h, hit.start);
-            const bool is_match = (certain && (h.ascii || !filter.fold() || all_ascii(h, start, end))) ||
-                                  line_matches(h, start, end);
-            if (is_match) return {start, end};
+            if (certain || line_matches(h, start, end)) return {start, end};
             pos = end + 1;
             if (++vain >= kVainMax && pos < vain * kVainGapBytes) return scan(h, pos);
         }
@@ -287,7 +287,7 @@ class BuiltMatcher final : public Matcher {
     }
 
     // The same where a match may also stand in a line with U+212A or U+017F and without a hit.
-    Span find_filtered_folds(const Haystack& h, const Filter& filter) const {
+    Span find_filtered_folds(const Haystack& h, const Filter& filter, bool certain) const {
         size_t vain = 0;
         for (size_t pos = 0; pos < h.size && h.pace.spend(kFoldWindowBytes);) {
             const size_t stop = std::min(h.size, line_end(h, std::min(h.size, pos + kFoldWindowBytes)) + 1);
@@ -302,7 +302,8 @@ class BuiltMatcher final : public Matcher {
                     break;
                 }
                 const size_t start = line_start(h, pos, at), end = line_end(h, at);
-                if (line_matches(h, start, end)) return {start, end};
+                const bool is_hit = hit.start != kNotFound && start <= hit.start && hit.start < end;
+                if ((certain && is_hit) || line_matches(h, start, end)) return {start, end};
                 pos = end + 1;
                 if (++vain >= kVainMax && pos < vain * kVainGapBytes) return scan(h, pos);
             }

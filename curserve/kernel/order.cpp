@@ -130,7 +130,7 @@ SelectionRef in_order(const SelectionRef& selection, const View& view, const std
         std::reverse(files.begin(), files.end());
     } else {  // only this order is one of all files, wherever they were found
         std::vector<std::pair<std::string, Selected>> named;
-        for (const Selected& file : files) named.emplace_back(printed_path(view, starts[file.start], file.position), file);
+        for (const Selected& file : files) named.emplace_back(printed_path(view, starts, file), file);
         std::stable_sort(named.begin(), named.end(), [](const auto& a, const auto& b) { return path_less(b.first, a.first); });
         std::transform(named.begin(), named.end(), files.begin(), [](const auto& one) { return one.second; });
     }

@@ -35,7 +35,8 @@ inline std::string_view decimal(uint64_t n, char (&digits)[20]) {
     return {digits + at, sizeof digits - at};
 }
 
-// Gathers small writes. flush() before the last look at the Output.
+// Gathers small writes. flush() before the last look at the Output. What fits is copied in line; all else is out of line, so
+// that a printer is little code: after another program has used the caches, each line of it is a wait for memory.
 class Writer {
   public:
     explicit Writer(Output& out) : out_(out) {}
@@ -43,23 +44,18 @@ class Writer {
     Writer& operator=(const Writer&) = delete;
 
     void put(std::string_view bytes) {
-        if (bytes.size() > room_ - used_) {
-            flush();
-            if (bytes.size() >= kSize) {
-                send(bytes.data(), bytes.size());
-                return;
-            }
-            make_room();
-        }
+        if (bytes.size() > room_ - used_) return put_elsewhere(bytes);
         if (bytes.empty()) return;
         memcpy(buffer_.get() + used_, bytes.data(), bytes.size());
         used_ += bytes.size();
     }
+    // The same as a call: for what is said once in a file.
+    [[gnu::noinline]] void say(std::string_view bytes) { put(bytes); }
     void put(char byte) { put(std::string_view(&byte, 1)); }
     void put(const uint8_t* text, size_t from, size_t to) {
         put(std::string_view(reinterpret_cast<const char*>(text) + from, to - from));
     }
-    void number(uint64_t n) {
+    [[gnu::noinline]] void number(uint64_t n) {
         char digits[20];
         put(decimal(n, digits));
     }
@@ -101,17 +97,26 @@ class Writer {
 
   private:
     static constexpr size_t kSize = 16384;
-    void make_room() {
+    [[gnu::noinline]] void put_elsewhere(std::string_view bytes) {
+        flush();
+        if (bytes.size() >= kSize) {
+            send(bytes.data(), bytes.size());
+            return;
+        }
+        make_room();
+        put(bytes);
+    }
+    [[gnu::noinline]] void make_room() {
         flush();
         if (buffer_ != nullptr) return;  // most files print nothing and need none
         buffer_.reset(new char[kSize]);
         room_ = kSize;
     }
-    void send(const char* data, size_t size) {
+    [[gnu::noinline]] void send(const char* data, size_t size) {
         sent_ += size;
         if (!stopped_ && !out_.append(data, size)) stopped_ = true;
     }
-    void escape(std::string_view bytes) {
+    [[gnu::noinline]] void escape(std::string_view bytes) {
         escapes_ += bytes.size();
         put(bytes);
     }
@@ -127,21 +132,21 @@ class Writer {
 inline void Writer::put_color(const cs_color& color, bool background, bool intense) {
     if (color.kind == CS_COLOR_NONE) return;
     const uint64_t before = total();
-    put(background ? "\x1b[4" : "\x1b[3");
+    say(background ? "\x1b[4" : "\x1b[3");
     if (color.kind == CS_COLOR_NAMED && !intense) {
-        put(static_cast<char>('0' + color.r));
-    } else if (color.kind == CS_COLOR_RGB) {
-        put("8;2;");
         number(color.r);
-        put(';');
+    } else if (color.kind == CS_COLOR_RGB) {
+        say("8;2;");
+        number(color.r);
+        say(";");
         number(color.g);
-        put(';');
+        say(";");
         number(color.b);
     } else {
-        put("8;5;");
+        say("8;5;");
         number(color.kind == CS_COLOR_NAMED ? color.r + 8u : color.r);
     }
-    put('m');
+    say("m");
     escapes_ += total() - before;
 }
 

@@ -1,9 +1,10 @@
 #include "peer.h"
 
+#include <algorithm>
 #include <array>
 #include <cctype>
 #include <cerrno>
-#include <cstdio>
+#include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
@@ -54,15 +55,45 @@ namespace {
 // A client writes its request right after connecting. Who is not that quick does not hold a thread (fair.h).
 constexpr int kRequestPatienceMs = 2;
 
+constexpr size_t kUsualBytes = 1000;  // of a request's payload; arbitrary, and more is no trouble
 constexpr uint64_t kSpinNs = 50'000;  // what it sends is there sooner than a sleeping thread would be back
 
-// The parts of /proc/PID/status and ns/mnt that decide what a process may see.
+// What decides what a process may see, but for some lines of its /proc/PID/status.
 struct Sight {
-    std::string lines;    // of the status
     uint64_t mounts = 0;  // the mount namespace's inode
     int32_t parent = 0;
     bool has_one_cpu = false;  // ripgrep does without threads then, and that shows: see cpus.py
     bool ok = false;
+};
+
+constexpr std::array<std::string_view, 7> kWanted{"Uid:",        "Gid:",     "Groups:",         "CapEff:",
+                                                  "NoNewPrivs:", "Seccomp:", "Seccomp_filters:"};
+
+bool is_wanted(std::string_view line) {
+    return std::any_of(kWanted.begin(), kWanted.end(),
+                       [&](std::string_view want) { return line.substr(0, want.size()) == want; });
+}
+
+// "/proc/PID" (0: our own), and more behind it.
+class ProcPath {
+  public:
+    explicit ProcPath(int32_t pid) {
+        add("/proc/");
+        if (pid == 0) add("self");
+        else end_ = std::to_chars(end_, text_ + sizeof text_, pid).ptr;
+    }
+    const char* operator()(std::string_view behind) {
+        char* const end = end_;
+        add(behind);
+        *end_ = 0;
+        end_ = end;
+        return text_;
+    }
+
+  private:
+    void add(std::string_view part) { end_ = std::copy(part.begin(), part.end(), end_); }
+    char text_[48];
+    char* end_ = text_;
 };
 
 // A mask in hexadecimal, as in /proc/PID/status.
@@ -122,10 +153,9 @@ uint64_t mounts_by_socket(int fd) {
 }
 
 // The same by the name: "mnt:[4026531841]".
-uint64_t mounts_by_name(const char* proc) {
-    char path[64], name[64];
-    std::snprintf(path, sizeof path, "%s/ns/mnt", proc);
-    const ssize_t size = ::readlink(path, name, sizeof name - 1);  // cheaper than a stat of what it leads to
+uint64_t mounts_by_name(ProcPath& proc) {
+    char name[64];
+    const ssize_t size = ::readlink(proc("/ns/mnt"), name, sizeof name - 1);  // cheaper than a stat of what it leads to
     if (size <= 0) return 0;
     name[size] = 0;
     static constexpr char kBefore[] = "mnt:[";
@@ -133,14 +163,34 @@ uint64_t mounts_by_name(const char* proc) {
     return std::strtoull(name + sizeof kBefore - 1, nullptr, 10);
 }
 
-// connection: with that process, or -1.
-Sight sight_of(const char* proc, int connection) {
-    static constexpr std::array<std::string_view, 7> kWanted{"Uid:",    "Gid:",        "Groups:", "CapEff:",
-                                                             "NoNewPrivs:", "Seccomp:", "Seccomp_filters:"};
+// Those lines of our own, each with its newline.
+struct OurLines {
+    std::string text;
+    void operator()(std::string_view line) { text.append(line).push_back('\n'); }
+};
+
+// Whether those of another process are ours.
+class SameLines {
+  public:
+    explicit SameLines(std::string_view ours) : left_(ours) {}
+    void operator()(std::string_view line) {
+        const bool same = left_.size() > line.size() && left_.substr(0, line.size()) == line && left_[line.size()] == '\n';
+        differ_ = differ_ || !same;
+        if (same) left_.remove_prefix(line.size() + 1);
+    }
+    bool all() const { return !differ_ && left_.empty(); }
+
+  private:
+    std::string_view left_;  // to come
+    bool differ_ = false;
+};
+
+// pid: 0 for our own, else the process at the other end of `connection`. see(line): those lines, in their order.
+template <typename See>
+Sight sight_of(int32_t pid, int connection, See& see) {
     Sight sight;
-    char path[64];
-    std::snprintf(path, sizeof path, "%s/status", proc);
-    const int fd = ::open(path, O_RDONLY | O_CLOEXEC);
+    ProcPath proc(pid);
+    const int fd = ::open(proc("/status"), O_RDONLY | O_CLOEXEC);
     if (fd < 0) return sight;
     char text[8192];
     size_t size = 0;
@@ -148,11 +198,14 @@ Sight sight_of(const char* proc, int connection) {
     if (n > 0) size = static_cast<size_t>(n);
     later.add(fd);
     std::string_view rest(text, size);
+    bool any = false;
     while (!rest.empty()) {
         const size_t end = rest.find('\n');
         const std::string_view line = rest.substr(0, end);
-        for (const std::string_view want : kWanted)
-            if (line.substr(0, want.size()) == want) sight.lines.append(line).push_back('\n');
+        if (is_wanted(line)) {
+            any = true;
+            see(line);
+        }
         if (line.substr(0, 13) == "Cpus_allowed:") sight.has_one_cpu = has_one_bit(line.substr(13));
         if (line.substr(0, 5) == "PPid:") sight.parent = std::atoi(line.data() + 5);  // ended by its newline
         if (end == std::string_view::npos) break;
@@ -160,21 +213,21 @@ Sight sight_of(const char* proc, int connection) {
     }
     if (connection >= 0) sight.mounts = mounts_by_socket(connection);
     if (sight.mounts == 0) sight.mounts = mounts_by_name(proc);
-    sight.ok = !sight.lines.empty() && sight.mounts != 0;
+    sight.ok = any && sight.mounts != 0;
     return sight;
 }
 
 // connection: with pid. parent: receives that of pid, 0 if it is not known.
 const char* distrust_of(int connection, int32_t pid, bool trust_sandbox, int32_t* parent) {
     if (pid <= 0) return "pid_namespace";
-    static const Sight ours = sight_of("/proc/self", -1);
-    char proc[32];
-    std::snprintf(proc, sizeof proc, "/proc/%d", pid);
-    const Sight theirs = sight_of(proc, connection);
+    static OurLines our_lines;
+    static const Sight ours = sight_of(0, -1, our_lines);
+    SameLines same(our_lines.text);
+    const Sight theirs = sight_of(pid, connection, same);
     *parent = theirs.parent;
     if (!ours.ok || !theirs.ok) return "peer_unknown";
     if (theirs.mounts != ours.mounts) return "mount_namespace";
-    if (theirs.lines != ours.lines && !trust_sandbox) return "sandbox";
+    if (!same.all() && !trust_sandbox) return "sandbox";
     return theirs.has_one_cpu == ours.has_one_cpu ? nullptr : "cpus";
 }
 
@@ -191,9 +244,10 @@ void fill_peer(const Incoming& client, const char* distrust, Peer* out) {
 }  // namespace
 
 std::string own_sight() {
-    const Sight sight = sight_of("/proc/self", -1);
+    OurLines lines;
+    const Sight sight = sight_of(0, -1, lines);
     later.close();
-    return sight.ok ? sight.lines + "mnt:[" + std::to_string(sight.mounts) + "]" : std::string();
+    return sight.ok ? lines.text + "mnt:[" + std::to_string(sight.mounts) + "]" : std::string();
 }
 
 Doorbell::Doorbell(int listen_fd) : listen_fd_(listen_fd), epoll_fd_(::epoll_create1(EPOLL_CLOEXEC)) {
@@ -252,7 +306,8 @@ int accept_peer(Doorbell& bell, int timeout_ms, bool trust_sandbox, Peer* out, I
     if (fd < 0) return fd == -2 ? -1 : 0;
     ucred who{};
     socklen_t who_size = sizeof who;
-    if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &who_size) != 0 || who.uid != ::geteuid()) {
+    static const uid_t us = ::geteuid();
+    if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &who_size) != 0 || who.uid != us) {
         ::close(fd);
         return 0;
     }
@@ -286,27 +341,39 @@ int accept_peer(Doorbell& bell, int timeout_ms, bool trust_sandbox, Peer* out, I
 }
 
 Reading read_more(Incoming& client) {
+    if (client.payload == nullptr) {
+        client.room = kUsualBytes;
+        client.payload = static_cast<uint8_t*>(std::malloc(client.room));
+        if (client.payload == nullptr) return Reading::kBad;
+    }
     for (;;) {
-        const size_t whole = sizeof client.head + (client.payload != nullptr ? client.head.size : 0);
-        if (client.got == whole && client.payload == nullptr) {
+        if (client.got >= sizeof client.head) {
             const cs_wire_head& head = client.head;
             if (head.magic != CS_WIRE_MAGIC) return Reading::kBad;
             if (head.version != CS_WIRE_VERSION || head.type != CS_WIRE_REQUEST || head.size > CS_WIRE_MAX_REQUEST) {
                 Reply(client.fd).decline(head.version != CS_WIRE_VERSION ? "version" : "bad_frame");
                 return Reading::kBad;
             }
-            client.payload = static_cast<uint8_t*>(std::malloc(head.size > 0 ? head.size : 1));
-            if (client.payload == nullptr) return Reading::kBad;
-            continue;
+            if (client.got >= sizeof head + head.size) {  // nobody has asked for anything behind it
+                if (request_is_sound(client.payload, head.size)) return Reading::kDone;
+                Reply(client.fd).decline("bad_frame");
+                return Reading::kBad;
+            }
+            if (head.size > client.room) {
+                auto* const larger = static_cast<uint8_t*>(std::realloc(client.payload, head.size));
+                if (larger == nullptr) return Reading::kBad;
+                client.payload = larger;
+                client.room = head.size;
+            }
         }
-        if (client.got == whole) {
-            if (request_is_sound(client.payload, client.head.size)) return Reading::kDone;
-            Reply(client.fd).decline("bad_frame");
-            return Reading::kBad;
-        }
-        uint8_t* to = client.got < sizeof client.head ? reinterpret_cast<uint8_t*>(&client.head) + client.got
-                                                      : client.payload + (client.got - sizeof client.head);
-        const ssize_t n = ::recv(client.fd, to, whole - client.got, MSG_DONTWAIT);
+        // Head and payload at once: mostly both are there.
+        const size_t of_head = std::min(client.got, sizeof client.head), of_payload = client.got - of_head;
+        iovec to[2] = {{reinterpret_cast<uint8_t*>(&client.head) + of_head, sizeof client.head - of_head},
+                       {client.payload + of_payload, client.room - of_payload}};
+        msghdr message{};
+        message.msg_iov = to;
+        message.msg_iovlen = 2;
+        const ssize_t n = ::recvmsg(client.fd, &message, MSG_DONTWAIT);
         if (n > 0) {
             client.got += static_cast<size_t>(n);
         } else if (n == 0) {

@@ -31,7 +31,8 @@ struct Incoming {
     int32_t pid = 0, parent = 0;
     cs_wire_head head{};
     size_t got = 0;              // bytes of the frame, the head's first
-    uint8_t* payload = nullptr;  // malloc'ed; null until the head is complete
+    uint8_t* payload = nullptr;  // malloc'ed; null at first
+    size_t room = 0;             // payload's
 };
 enum class Reading { kMore, kDone, kBad };  // kBad: told what is wrong with it if that can be said
 // Reads what has come; never waits.

@@ -35,7 +35,8 @@ std::string escaped(std::string_view bytes) {
 
 class Program {
   public:
-    void add(Op op, uint8_t byte, uint32_t x, uint32_t y = 0) {
+    explicit Program(size_t letters) { code.reserve(7 * letters + 5); }  // of the largest there can be
+    [[gnu::noinline]] void add(Op op, uint8_t byte, uint32_t x, uint32_t y = 0) {
         Inst in{};
         in.op = static_cast<uint8_t>(op);
         in.lo = byte;
@@ -63,9 +64,11 @@ MatcherSpec spec_of(std::string_view word, const WordRules& rules) {
     const bool fold = rules.letters == Case::kInsensitive ||
                       (rules.letters == Case::kSmart && std::none_of(word.begin(), word.end(), is_upper));
     MatcherSpec spec;
+    spec.re2_ascii.reserve(4 * word.size() + 4);
+    spec.re2_bytes.reserve(8 * word.size() + 16);
     spec.line_terminator = rules.null_data ? 0 : '\n';
     spec.told_terminator = !rules.multi_line;
-    Program program;
+    Program program(word.size());
     program.add(Op::kSave, 0, 1, 0);
     const auto look = [&](Look unicode, Look ascii) {
         program.add(Op::kLook, static_cast<uint8_t>(rules.unicode ? unicode : ascii), program.here() + 1);
@@ -87,9 +90,11 @@ MatcherSpec spec_of(std::string_view word, const WordRules& rules) {
         const char small = lower(c);
         const std::string_view far = rules.unicode ? far_fold(small) : std::string_view();
         program.folded(small, far);
-        const std::string pair = {'[', upper(c), small, ']'};
+        const char both[4] = {'[', upper(c), small, ']'};
+        const std::string_view pair(both, sizeof both);
         spec.re2_ascii += pair;
-        spec.re2_bytes += far.empty() ? pair : "(?:" + pair + "|" + escaped(far) + ")";
+        if (far.empty()) spec.re2_bytes += pair;
+        else spec.re2_bytes.append("(?:").append(pair).append("|").append(escaped(far)).append(")");
         literal += small;
     }
     if (rules.bounded) look(Look::kWordEndHalfUnicode, Look::kWordEndHalfAscii);

@@ -519,10 +519,10 @@ void print_between(const SearchSpec& spec, Output& output) {
     if (!spec.heading) {
         if (spec.before_context == 0 && spec.after_context == 0) return;
         if (!spec.has_context_separator) return;
-        out.put(std::string_view(spec.context_separator, spec.context_separator_size));
+        out.say(std::string_view(spec.context_separator, spec.context_separator_size));
     }
     // With several threads it is the writer of buffers that separates, and it knows no line terminators.
-    out.put(spec.single_threaded ? Terminator::of(spec).bytes() : std::string_view("\n"));
+    out.say(spec.single_threaded ? Terminator::of(spec).bytes() : std::string_view("\n"));
     out.flush();
 }
 
@@ -530,21 +530,21 @@ void print_end(const SearchSpec& spec, const Totals& totals, Output& output) {
     if (!spec.stats) return;
     Writer out(output);
     const auto field = [&](std::string_view name, uint64_t n) {
-        out.put(name);
+        out.say(name);
         out.number(n);
     };
     if (spec.mode == CS_MODE_JSON) {
-        out.put("{\"data\":{\"elapsed_total\":");
+        out.say("{\"data\":{\"elapsed_total\":");
         put_json_duration(out, totals.total_ns, true);
         field(",\"stats\":{\"bytes_printed\":", totals.bytes_printed);
         field(",\"bytes_searched\":", totals.bytes_searched);
-        out.put(",\"elapsed\":");
+        out.say(",\"elapsed\":");
         put_json_duration(out, totals.search_ns, true);
         field(",\"matched_lines\":", totals.matched_lines);
         field(",\"matches\":", totals.matches);
         field(",\"searches\":", totals.searches);
         field(",\"searches_with_match\":", totals.searches_with_match);
-        out.put("}},\"type\":\"summary\"}\n");
+        out.say("}},\"type\":\"summary\"}\n");
         out.flush();
         return;
     }
@@ -552,9 +552,9 @@ void print_end(const SearchSpec& spec, const Totals& totals, Output& output) {
     if (!spec.single_threaded && totals.printed) print_between(spec, output);
     const auto line = [&](uint64_t n, std::string_view what) {
         out.number(n);
-        out.put(what);
+        out.say(what);
     };
-    out.put('\n');
+    out.say("\n");
     line(totals.matches, " matches\n");
     line(totals.matched_lines, " matched lines\n");
     line(totals.searches_with_match, " files contained matches\n");
@@ -562,9 +562,9 @@ void print_end(const SearchSpec& spec, const Totals& totals, Output& output) {
     line(totals.bytes_printed, " bytes printed\n");
     line(totals.bytes_searched, " bytes searched\n");
     put_seconds(out, totals.search_ns);
-    out.put(" seconds spent searching\n");
+    out.say(" seconds spent searching\n");
     put_seconds(out, totals.total_ns);
-    out.put(" seconds total\n");
+    out.say(" seconds total\n");
     out.flush();
 }
 

@@ -132,8 +132,11 @@ namespace {
 // Where a walk from `start` puts what it finds: what comes before the path relative to the start.
 std::string walked_prefix(const Start& start) {
     if (start.implicit) return "./";
-    if (start.typed.empty() || start.typed.back() == '/') return start.typed;
-    return start.typed + "/";
+    std::string prefix;
+    prefix.reserve(start.typed.size() + 128);  // mostly a path follows
+    prefix = start.typed;
+    if (!prefix.empty() && prefix.back() != '/') prefix += '/';
+    return prefix;
 }
 
 // Bytes under the start's own name in the paths of a Shape.
@@ -492,19 +495,30 @@ SelectionRef select(const ViewRef& view, const Filter& filter, const std::vector
     return made;
 }
 
-PrintedPaths::PrintedPaths(const View& view, const Start& start)
-    : shape_(view_of(start, view).shape.get()), start_(&start), path_(start.implicit ? std::string() : walked_prefix(start)),
-      before_(path_.size()), skip_(prefix_length(*shape_, start.position)) {}
-
-std::string_view PrintedPaths::of(Position file) {
-    if (file == start_->position) return start_->typed;
-    path_.resize(before_);
-    path_ += shape_->path(file).substr(skip_);
-    return path_;
+void PrintedPaths::begin(const Start& start) {
+    start_ = &start;
+    shape_ = view_of(start, searched_).shape.get();
+    path_ = start.implicit ? std::string() : walked_prefix(start);
+    before_ = path_.size();
+    skip_ = prefix_length(*shape_, start.position);
 }
 
-std::string printed_path(const View& view, const Start& start, Position file) {
-    return std::string(PrintedPaths(view, start).of(file));
+std::string_view PrintedPaths::of(const Selected& file) {
+    if (start_ != &starts_[file.start]) begin(starts_[file.start]);
+    std::string_view path = start_->typed;
+    if (file.position != start_->position) {
+        path_.resize(before_);
+        path_ += shape_->path(file.position).substr(skip_);
+        path = path_;
+    }
+    if (separator_ == '/') return path;
+    separated_.assign(path);
+    std::replace(separated_.begin(), separated_.end(), '/', separator_);
+    return separated_;
+}
+
+std::string printed_path(const View& view, const std::vector<Start>& starts, const Selected& file) {
+    return std::string(PrintedPaths(view, starts, '/').of(file));
 }
 
 }  // namespace curserve

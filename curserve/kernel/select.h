@@ -155,19 +155,27 @@ inline const View& view_of(const Start& start, const View& searched) {
     return start.view != nullptr ? *start.view : searched;
 }
 
-// The paths ripgrep prints for the files found from one start (separators not yet replaced by --path-separator).
+// The paths ripgrep prints for the files found from some starts. separator: --path-separator's, or '/'. The starts must
+// outlive it, and are best asked of one after the other.
 class PrintedPaths {
   public:
-    PrintedPaths(const View& searched, const Start& start);
-    std::string_view of(Position file);  // good until the next call
+    PrintedPaths(const View& searched, const std::vector<Start>& starts, char separator)
+        : searched_(searched), starts_(starts), separator_(separator) {}
+    std::string_view of(const Selected& file);  // good until the next call
 
   private:
-    const Shape* shape_;
-    const Start* start_;
-    std::string path_;   // begins with what stands before the path below the start
-    size_t before_, skip_;
+    void begin(const Start& start);
+
+    const View& searched_;
+    const std::vector<Start>& starts_;
+    const char separator_;
+    const Start* start_ = nullptr;  // the one asked of last, and what is known of it
+    const Shape* shape_ = nullptr;
+    std::string path_;  // begins with what stands before the path below the start, before_ bytes
+    std::string separated_;
+    size_t before_ = 0, skip_ = 0;
 };
-std::string printed_path(const View& searched, const Start& start, Position file);
+std::string printed_path(const View& searched, const std::vector<Start>& starts, const Selected& file);
 
 }  // namespace curserve
 #endif

@@ -56,8 +56,8 @@ inline void collect_matches(const Job& job, const Found& found, std::vector<Span
 // --replace. One for each file; its buffers are reused from line to line.
 class Replacer {
   public:
-    explicit Replacer(const Job& job) : job_(job), slots_(job.matcher.spec().capture_slots, kNone) {
-        if (slots_.size() < 2) slots_.resize(2, kNone);
+    explicit Replacer(const Job& job) : job_(job) {
+        if (wanted()) slots_.resize(std::max<size_t>(2, job.matcher.spec().capture_slots), kNone);
     }
 
     bool wanted() const { return job_.spec.has_replacement != 0; }

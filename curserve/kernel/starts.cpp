@@ -15,7 +15,8 @@ namespace {
 // The root-relative name of what a path argument names. Every component before a ".." must be a real directory of the
 // view, so that ".." means what it means on disk; anything else is left to the real rg.
 std::string below_root(const Shape& shape, const std::string& cwd, const std::string& typed) {
-    std::vector<std::string> parts;
+    std::vector<std::string_view> parts;  // of both texts
+    parts.reserve(32);
     const auto add = [&parts](std::string_view text, bool checked, const Shape* in, const std::string& root) {
         size_t at = 0;
         while (at <= text.size()) {
@@ -25,12 +26,12 @@ std::string below_root(const Shape& shape, const std::string& cwd, const std::st
             at = end + 1;
             if (part.empty() || part == ".") continue;
             if (part != "..") {
-                parts.emplace_back(part);
+                parts.push_back(part);
                 continue;
             }
             if (checked) {
                 std::string so_far;
-                for (const std::string& p : parts) so_far += "/" + p;
+                for (const std::string_view p : parts) so_far.append("/").append(p);
                 if (so_far.size() >= root.size() && so_far.compare(0, root.size(), root) == 0 &&
                     (so_far.size() == root.size() || root == "/" || so_far[root.size()] == '/')) {
                     const size_t skip = root == "/" ? 1 : root.size() + 1;
@@ -47,7 +48,8 @@ std::string below_root(const Shape& shape, const std::string& cwd, const std::st
     if (typed.empty() || typed[0] != '/') add(cwd, false, nullptr, shape.root);
     add(typed, true, &shape, shape.root);
     std::string absolute;
-    for (const std::string& part : parts) absolute += "/" + part;
+    absolute.reserve(cwd.size() + typed.size() + 2);
+    for (const std::string_view part : parts) absolute.append("/").append(part);
     const std::string& root = shape.root;
     if (absolute == root || (root == "/" && absolute.empty())) return std::string();
     const size_t skip = root == "/" ? 1 : root.size() + 1;

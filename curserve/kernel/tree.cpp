@@ -124,11 +124,13 @@ bool LiveTree::refresh_above(const LetterBox::Mail& mail) {
         if (names != mail.names.end()) {
             for (const auto& [name, mark] : names->second) changed = changed || decides_rules(name);
         }
-        const std::string below = above.path == "/" ? above.path : above.path + "/";
+        const size_t below = above.path == "/" ? 1 : above.path.size() + 1;  // where the names in it begin in paths
         for (const Source& source : above.sources) {
             // Names that were not there are left to the watch, if there is one and it missed nothing.
-            const bool watched = above.wd >= 0 && !mail.overflow && source.path.compare(0, below.size(), below) == 0 &&
-                                 decides_rules(std::string_view(source.path).substr(below.size()));
+            const bool inside = source.path.size() > below && source.path.compare(0, above.path.size(), above.path) == 0 &&
+                                source.path[below - 1] == '/';
+            const bool watched = above.wd >= 0 && !mail.overflow && inside &&
+                                 decides_rules(std::string_view(source.path).substr(below));
             if (changed || (watched && !source.exists)) continue;
             changed = source.changed();
         }

@@ -131,7 +131,9 @@ Vm::Vm(const std::vector<Inst>& program, uint32_t capture_slots)
         }
     }
     std::vector<bool> seen(program_.size());
-    std::vector<uint32_t> todo{0};
+    std::vector<uint32_t> todo;
+    todo.reserve(program_.size() + 1);
+    todo.push_back(0);
     while (!todo.empty()) {
         const uint32_t i = todo.back();
         todo.pop_back();

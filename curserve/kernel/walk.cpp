@@ -195,9 +195,9 @@ constexpr int64_t kTickNs = 20 * 1000 * 1000;  // the kernel's coarse clock tick
 
 int64_t nanoseconds(const struct timespec& t) { return static_cast<int64_t>(t.tv_sec) * 1000000000 + t.tv_nsec; }
 
-Source source_of(const std::string& path, int64_t read_at_ns) {
+// What there is, as a Source without its path.
+Source stat_source(const std::string& path, int64_t read_at_ns) {
     Source source;
-    source.path = path;
     struct stat st;
     if (::stat(path.c_str(), &st) != 0) return source;
     source.exists = true;
@@ -208,6 +208,12 @@ Source source_of(const std::string& path, int64_t read_at_ns) {
     source.mtime_ns = nanoseconds(st.st_mtim);
     source.ctime_ns = nanoseconds(st.st_ctim);
     source.racy = source.ctime_ns + kTickNs > read_at_ns;
+    return source;
+}
+
+Source source_of(const std::string& path, int64_t read_at_ns) {
+    Source source = stat_source(path, read_at_ns);
+    source.path = path;
     return source;
 }
 
@@ -244,7 +250,7 @@ std::string join(const std::string& dir, const std::string& path) {
 }  // namespace
 
 bool Source::changed() const {
-    const Source now = source_of(path, 0);
+    const Source now = stat_source(path, 0);
     return racy || now.exists != exists || now.dev != dev || now.ino != ino || now.size_bytes != size_bytes ||
            now.mtime_ns != mtime_ns || now.ctime_ns != ctime_ns;
 }

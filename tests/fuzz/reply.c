@@ -201,9 +201,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     }
     const uint8_t *const answer_at = sys.at;
     const size_t answer_size = sys.left;
-    pending.count = 0;
-    file_fd = -1;
-    frame.left = 0, frame.fd = 1;
+    shim.pending.count = 0;
+    shim.file_fd = -1;
+    shim.frame.left = 0;
     environment[0] = NULL;
     shim.argc = 3;
     shim.real.argv = arguments;

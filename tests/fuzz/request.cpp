@@ -64,7 +64,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         HOLDS(::send(ends[1], some.data(), some.size(), MSG_DONTWAIT) == static_cast<ssize_t>(some.size()));
         reading = read_more(client);
     }
-    HOLDS(client.payload == nullptr || client.head.size <= CS_WIRE_MAX_REQUEST);
+    HOLDS(client.room <= CS_WIRE_MAX_REQUEST);
     if (reading == Reading::kMore) {
         ::shutdown(ends[1], SHUT_WR);
         HOLDS(read_more(client) == Reading::kBad);

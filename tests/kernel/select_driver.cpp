@@ -245,7 +245,7 @@ int main() {
         if (selection->uncertain) say(std::string("\x02") + selection->why_uncertain);
         else
             for (const Selected& file : selection->files)
-                say(printed_path(*view, starts[file.start], file.position));
+                say(printed_path(*view, starts, file));
         say("");
         std::cout.flush();
     }
