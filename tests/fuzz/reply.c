@@ -183,7 +183,7 @@ static uint8_t said[3][kMostShown];
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size < 2 || size > kMostShown / 2) return 0;
     static char zero[] = "rg", word[] = "needle\xff\"", *arguments[4] = {zero, word, word, NULL}, *environment[3];
-    memset(&shim, 0, sizeof shim);
+    memset(&shim, 0, offsetof(__typeof__(shim), buffer));
     memset(&sys, 0, offsetof(__typeof__(sys), shown));
     memset(sys.size, 0, sizeof sys.size);
     sys.piece = ((size_t)data[0] + 1) * ((size_t)data[0] + 1);
