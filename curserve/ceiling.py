@@ -70,6 +70,7 @@ class Ceiling:
         self._stopping = threading.Event()
         self._started = False
         self.evicted = self.indexes = self.caches = 0
+        self._departed = self._trims_due = 0
 
     def start(self) -> None:
         """Begin to watch; a second call does nothing."""
@@ -93,6 +94,7 @@ class Ceiling:
     def look(self) -> None:
         """One look, and what follows from it."""
         self._workspaces.note_use(time.monotonic())
+        self._give_back()
         if self._has_room():
             return
         trim()
@@ -105,6 +107,15 @@ class Ceiling:
             self.indexes += what == "index"
             self.evicted += what == "workspace"
             _log.warning("ceiling of %d bytes reached: given up: %s of %s", self._most_bytes, what, os.fsdecode(root))
+            trim()
+
+    def _give_back(self) -> None:
+        """What workspaces that are gone have held. Twice: a search may have kept one for a moment longer."""
+        if self._departed != self._workspaces.departed:
+            self._departed = self._workspaces.departed
+            self._trims_due = 2
+        if self._trims_due and not self._workspaces.is_loading():
+            self._trims_due -= 1
             trim()
 
     def _has_room(self) -> bool:

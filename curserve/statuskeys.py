@@ -97,6 +97,8 @@ KEYS: tuple[tuple[str, str, str], ...] = (
     ("workspaces[].known_files", "int", "files not read: git's index or the snapshot vouched for them"),
     ("workspaces[].requests", "int", "searches that came to it"),
     ("workspaces[].served", "int", "those that were served"),
+    ("workspaces[].served_after_s", "float or null", "seconds that its load took; null: not yet"),
+    ("workspaces[].indexed_after_s", "float or null", "seconds until its index was made as well; null: not yet"),
     ("workspaces[].loaded_files", "int", "of the load that runs or ran"),
     ("workspaces[].loaded_bytes", "int", "of the load that runs or ran"),
 )

@@ -47,8 +47,9 @@ class Workspace:
 
     used_s: when it was last seen to have answered (monotonic). busy: it is being loaded or indexed. too_large: why it
     was given up while it loaded. given_up: what it has lost to the ceiling since it was used last. unindexed_s: when it
-    lost its index, or the making of one (monotonic); None: it did not. saved_*: when it was last saved (monotonic), and
-    which generation (snapshot.py).
+    lost its index, or the making of one (monotonic); None: it did not. begun_s: when its loading began (monotonic);
+    served_after_s, indexed_after_s: seconds from then until it was served, and until its index was made; None: not yet.
+    saved_*: when it was last saved (monotonic), and which generation (snapshot.py).
     """
 
     root: bytes
@@ -62,6 +63,9 @@ class Workspace:
     used_s: float = 0.0
     requests_seen: int = 0
     busy: bool = True
+    begun_s: float = 0.0
+    served_after_s: float | None = None
+    indexed_after_s: float | None = None
     saved_s: float = 0.0
     saved_generation: int = -1
     done: threading.Event = field(default_factory=threading.Event)
@@ -106,16 +110,19 @@ class Workspace:
             "served": raw.served,
             "loaded_files": raw.loaded_files,
             "loaded_bytes": raw.loaded_bytes,
+            "served_after_s": self.served_after_s,
+            "indexed_after_s": self.indexed_after_s,
         }
 
 
 class Workspaces:
-    """Every attached root. Safe in every thread; `find` takes no lock."""
+    """Every attached root. Safe in every thread; `find` takes no lock. departed: how many have been forgotten."""
 
     def __init__(self, policy: RootPolicy, config: Config, threads: int, changed: Callable[[], None]) -> None:
         """changed: called whenever another workspace may answer for a path from now on; must not block."""
         self._policy = policy
         self._changed = changed
+        self.departed = 0
         self._auto = config.roots.auto
         self._limit_bytes = limit_bytes(config.limits.memory_bytes)
         self._threads = threads
@@ -264,6 +271,7 @@ class Workspaces:
             self._reorder()
         if workspace is None:
             return False
+        self.departed += 1
         lib.cs_tree_cancel(workspace.tree.pointer)
         self._note_roots()
         return True
@@ -334,6 +342,7 @@ class Workspaces:
         with self._lock:
             if self._by_root.get(workspace.root) is workspace:
                 del self._by_root[workspace.root]
+                self.departed += 1
                 self._tried_s.pop(workspace.root, None)
                 self._reorder()
         self._note_roots()
@@ -374,12 +383,17 @@ class Workspaces:
 
     def _load(self, workspace: Workspace) -> None:
         try:
+            workspace.begun_s = time.monotonic()
             workspace.load_errno = lib.cs_tree_load(workspace.tree.pointer, self._threads)
             workspace.used_s = time.monotonic()
+            served = workspace.load_errno == 0 and not workspace.too_large
+            if served:
+                workspace.served_after_s = workspace.used_s - workspace.begun_s
             workspace.done.set()
-            if workspace.load_errno == 0 and not workspace.too_large:
+            if served:
                 self._note_roots()
-                lib.cs_tree_index(workspace.tree.pointer, self._threads, 0.0, 0, True)
+                if lib.cs_tree_index(workspace.tree.pointer, self._threads, 0.0, 0, True) == 0:
+                    workspace.indexed_after_s = time.monotonic() - workspace.begun_s
         finally:
             workspace.busy = False
         if workspace.load_errno == 0 and not workspace.too_large:

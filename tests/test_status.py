@@ -16,6 +16,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "int or null": (int, type(None)),
     "str or null": (str, type(None)),
     "float": (float, int),
+    "float or null": (float, type(None)),
     "str": (str,),
     "bool": (bool,),
 }

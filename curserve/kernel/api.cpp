@@ -18,6 +18,7 @@
 #include "desk.h"
 #include "execute.h"
 #include "holdings.h"
+#include "large_pages.h"
 #include "peer.h"
 #include "plain_word.h"
 #include "reply.h"
@@ -214,7 +215,10 @@ int cs_tree_index(cs_tree* tree, unsigned threads, double settled_s, uint64_t le
         const GramIndex::Updating updating{before_ns, least_bytes, threads, wait != 0};
         const bool done = tree->index->update(view, updating, tree->progress.cancel);
         tree->tree->rest();
-        if (least_bytes == 0) ::malloc_trim(0);  // after a load: what listing, reading and building left behind
+        if (least_bytes == 0) {  // after a load
+            ::malloc_trim(0);    // what listing, reading and building left behind
+            if (done) use_large_pages(tree->progress.cancel);
+        }
         return done ? 0 : EBUSY;
     } catch (const std::exception&) {
         return ENOMEM;

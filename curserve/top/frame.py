@@ -236,6 +236,7 @@ def _inside(found: Figures, row: Row, state: State, width: int, height: int) -> 
         ("searches", f"{row['per_s']:,.1f}/s, {row['requests']:,} in all, {row['served']:,} served"),
         ("files", f"{row['files']:,}, {row['files_held']:,} held, {row['known_files']:,} vouched for by git's index"),
         ("text", f"{size(row['text_bytes'])}, index {size(row['index_bytes'])}"),
+        ("loaded", _loaded(row)),
         ("memory", f"{size(row['memory_bytes'])}; {size(row['shared_bytes'])} of text and index shared with others"),
         ("changes", f"generation {row['generation']:,}, {row['reads']:,} reads of files"),
         ("fresh", ", ".join(f"{row[key]:,} {key}" for key in ("watches", "dirty", "unsettled", "overflows"))),
@@ -254,6 +255,14 @@ def _inside(found: Figures, row: Row, state: State, width: int, height: int) -> 
     lines += table(_file_columns(rooted=False), files, width, shares[1])
     lines += table(_process_columns(), clients, width, shares[2])
     return lines
+
+
+def _loaded(row: Row) -> str:
+    if row["served_after_s"] is None:
+        return "not yet"
+    indexed_s = row["indexed_after_s"]
+    index = "its index is being made" if indexed_s is None else f"with its index in {indexed_s:.2f} s"
+    return f"in {row['served_after_s']:.2f} s, {index}"
 
 
 def _measured(root: str, measured: Sequence[Row]) -> str:
