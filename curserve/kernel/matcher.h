@@ -52,6 +52,7 @@ class Scratch {
     struct Impl;
     std::unique_ptr<Impl> impl;
     Pace pace;
+    std::unique_ptr<char[]> spare;  // a Writer's (output.h), from one file to the next: threads share the allocator
 };
 
 // What find() learns of the line at hand, for the next call: a line may be megabytes long, with a match in each byte of it,

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <memory>
 #include <string_view>
+#include <utility>
 
 #include "spec.h"
 
@@ -39,7 +40,12 @@ inline std::string_view decimal(uint64_t n, char (&digits)[20]) {
 // that a printer is little code: after another program has used the caches, each line of it is a wait for memory.
 class Writer {
   public:
-    explicit Writer(Output& out) : out_(out) {}
+    using Buffer = std::unique_ptr<char[]>;
+    // lender: null, or where the buffer is taken from, if there is one, and left in the end.
+    explicit Writer(Output& out, Buffer* lender = nullptr) : out_(out), lender_(lender) {}
+    ~Writer() {
+        if (lender_ != nullptr && buffer_ != nullptr) *lender_ = std::move(buffer_);
+    }
     Writer(const Writer&) = delete;
     Writer& operator=(const Writer&) = delete;
 
@@ -109,7 +115,8 @@ class Writer {
     [[gnu::noinline]] void make_room() {
         flush();
         if (buffer_ != nullptr) return;  // most files print nothing and need none
-        buffer_.reset(new char[kSize]);
+        if (lender_ != nullptr) buffer_ = std::move(*lender_);
+        if (buffer_ == nullptr) buffer_.reset(new char[kSize]);
         room_ = kSize;
     }
     [[gnu::noinline]] void send(const char* data, size_t size) {
@@ -123,10 +130,11 @@ class Writer {
     void put_color(const cs_color& color, bool background, bool intense);
 
     Output& out_;
+    Buffer* const lender_;
     size_t used_ = 0, room_ = 0;
     uint64_t sent_ = 0, escapes_ = 0;
     bool stopped_ = false;
-    std::unique_ptr<char[]> buffer_;
+    Buffer buffer_;
 };
 
 inline void Writer::put_color(const cs_color& color, bool background, bool intense) {

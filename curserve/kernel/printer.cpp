@@ -30,6 +30,7 @@ StandardPrinter::StandardPrinter(const Job& job, std::string_view path, Writer& 
     plain_ = is_plain();
     if (!plain_) return;
     if (has_path()) {
+        lead_.reserve(path_.size() + spec_.field_match_separator_size + kSlack);
         lead_.assign(path_);
         lead_.append(spec_.field_match_separator, spec_.field_match_separator_size);
     }

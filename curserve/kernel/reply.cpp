@@ -181,6 +181,13 @@ bool Reply::send_all(iovec* pieces, size_t count) {
         } else if (n < 0 && errno == EINTR) {
             continue;
         } else if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+            if (!roomy_) {
+                // Whose turn it is to run should not be settled 100 KB by 100 KB. The system may allow less.
+                static constexpr int kRoom = 2 << 20;
+                roomy_ = true;
+                ::setsockopt(fd_, SOL_SOCKET, SO_SNDBUF, &kRoom, sizeof kRoom);
+                continue;
+            }
             pollfd wait{fd_, POLLOUT, 0};
             int ready = ::poll(&wait, 1, kStallMs);
             if (ready == 0) ready = wait_stalled();

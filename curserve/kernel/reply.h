@@ -82,6 +82,7 @@ class Reply {
     size_t frame_at_ = kNoFrame;  // where the open frame's head lies in buffer_
     uint16_t frame_type_ = 0;
     bool sent_any_ = false;
+    bool roomy_ = false;  // the socket has a larger buffer
     std::atomic<bool> gone_{false};
     uint64_t bytes_ = 0;
     static constexpr size_t kNoFrame = static_cast<size_t>(-1);

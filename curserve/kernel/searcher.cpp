@@ -384,7 +384,7 @@ FileResult search_content(const SearchSpec& spec, const Matcher& matcher, const 
     Held held;
     const bool clusters = spec.max_columns_preview && spec.has_max_columns && (!text.ascii || spec.has_replacement);
     const bool hold = clusters || (spec.mode == CS_MODE_JSON && job.multi_line);
-    Writer out(hold ? held : output);
+    Writer out(hold ? held : output, &scratch.spare);
     const auto search = [&](Sink& sink) {
         run(job, text, sink, buffer_bytes);
         result.matched = sink.has_match();
