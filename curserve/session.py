@@ -21,8 +21,11 @@ from curserve.request import parse, plan_key
 from curserve.shadow import Shadow
 from curserve.workspaces import Workspaces
 
-_ACCEPT_MS = 500
-"""How long a thread is away in the kernel before it looks whether the daemon is stopping."""
+_ACCEPT_MS = 60_000
+"""How long a thread waits for a client. close() wakes it, so this only bounds what a bug could do; an idle daemon
+sleeps."""
+_WAIT_MS = 500
+"""How long one is away in the kernel for those who wait, before it looks whether the daemon is ending."""
 
 _WAITING_THREADS = 6
 """For clients that were slow to ask and searches that wait for their turn; arbitrary, above the slots of two agents."""
@@ -54,8 +57,8 @@ class Sessions:
         self.trust_sandbox = trust_sandbox
         self._stopping = threading.Event()  # no new clients
         self._ending = threading.Event()  # nor those who wait
-        self._accepting = [self._thread(lib.cs_desk_next, self._stopping) for _ in range(threads)]
-        self._waiting = [self._thread(lib.cs_desk_next_waiting, self._ending) for _ in range(_WAITING_THREADS)]
+        self._accepting = [self._acceptor() for _ in range(threads)]
+        self._waiting = [self._waiter() for _ in range(_WAITING_THREADS)]
         self._spares = 0
 
     def start(self) -> None:
@@ -64,8 +67,14 @@ class Sessions:
             thread.start()
         threading.Thread(target=self._replace_stalled, name="spares", daemon=True).start()
 
-    def _thread(self, take: Callable[..., int], over: threading.Event) -> threading.Thread:
-        return threading.Thread(target=self._run, args=(take, over), name="session", daemon=True)
+    def _acceptor(self) -> threading.Thread:
+        return self._thread(lib.cs_desk_next, _ACCEPT_MS, self._stopping)
+
+    def _waiter(self) -> threading.Thread:
+        return self._thread(lib.cs_desk_next_waiting, _WAIT_MS, self._ending)
+
+    def _thread(self, take: Callable[..., int], timeout_ms: int, over: threading.Event) -> threading.Thread:
+        return threading.Thread(target=self._run, args=(take, timeout_ms, over), name="session", daemon=True)
 
     def _replace_stalled(self) -> None:
         """A client that does not read holds its thread; another thread takes that one's place, and stays."""
@@ -74,8 +83,8 @@ class Sessions:
             lib.cs_desk_queue_numbers_get(self._desk.pointer, numbers)
             while self._spares < min(numbers.stalled, _STALLED_MOST) and not self._stopping.is_set():
                 self._spares += 1
-                self._accepting.append(self._thread(lib.cs_desk_next, self._stopping))
-                self._waiting.append(self._thread(lib.cs_desk_next_waiting, self._ending))
+                self._accepting.append(self._acceptor())
+                self._waiting.append(self._waiter())
                 self._accepting[-1].start()
                 self._waiting[-1].start()
 
@@ -110,12 +119,12 @@ class Sessions:
             thread.join(max(0.0, deadline_s - time.monotonic()))
         return not any(thread.is_alive() for thread in self._accepting + self._waiting)
 
-    def _run(self, take: Callable[..., int], over: threading.Event) -> None:
+    def _run(self, take: Callable[..., int], timeout_ms: int, over: threading.Event) -> None:
         desk = self._desk.pointer
         client = ffi.new("cs_client *")
         outcome = ffi.new("cs_outcome *")
         while not over.is_set():
-            got = take(desk, _ACCEPT_MS, self.trust_sandbox, client)
+            got = take(desk, timeout_ms, self.trust_sandbox, client)
             if got < 0:
                 return
             if got == 0:
