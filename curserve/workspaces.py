@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from curserve.ceiling import limit_bytes, resident_bytes
+from curserve.ceiling import limit_bytes, resident_bytes, trim
 from curserve.config import Config
 from curserve.errors import CurserveError
 from curserve.kernel_door import Handle, KernelError, ffi, lib
@@ -33,6 +33,8 @@ _SETTLED_S = 20.0
 """What was changed more lately than this is not indexed but scanned: it is likely to be changed again."""
 _TEXT_PER_INDEX = 4
 """Bytes of text per byte of its index, at least: so much room must there be for one that had to go to come back."""
+_PAGED_STEP_BYTES = 8 << 20
+"""So much more text than when large pages were asked for last is worth asking again: a look at all of the heap."""
 _INDEX_LEAST_BYTES = 1 << 20
 """Scanning less than this costs about a tenth of a millisecond: not worth a new segment. Arbitrary."""
 
@@ -123,6 +125,7 @@ class Workspaces:
         self._policy = policy
         self._changed = changed
         self.departed = 0
+        self._paged_bytes = 0
         self._auto = config.roots.auto
         self._limit_bytes = limit_bytes(config.limits.memory_bytes)
         self._threads = threads
@@ -315,6 +318,7 @@ class Workspaces:
         workspace.busy = True  # so that the ceiling may stop it
         try:
             lib.cs_tree_index(workspace.tree.pointer, 1, settled_s, least_bytes, False)
+            lib.cs_tree_rest(workspace.tree.pointer)
         finally:
             workspace.busy = False
 
@@ -394,10 +398,22 @@ class Workspaces:
                 self._note_roots()
                 if lib.cs_tree_index(workspace.tree.pointer, self._threads, 0.0, 0, True) == 0:
                     workspace.indexed_after_s = time.monotonic() - workspace.begun_s
+                self._tidy(workspace)
         finally:
             workspace.busy = False
         if workspace.load_errno == 0 and not workspace.too_large:
             self._snapshot.soon(workspace)
+
+    def _tidy(self, workspace: Workspace) -> None:
+        """After a load: what listing, reading and building left behind goes back; text that is new gets large pages."""
+        lib.cs_tree_rest(workspace.tree.pointer)
+        trim()
+        text_bytes = self.store_numbers()["text_bytes"]
+        if text_bytes >= self._paged_bytes + _PAGED_STEP_BYTES:
+            lib.cs_tree_use_large_pages(workspace.tree.pointer)
+        elif text_bytes > self._paged_bytes:
+            return
+        self._paged_bytes = text_bytes
 
     def _reorder(self) -> None:
         self._deepest_first = tuple(sorted(self._by_root.values(), key=lambda w: len(w.root), reverse=True))

@@ -213,15 +213,22 @@ int cs_tree_index(cs_tree* tree, unsigned threads, double settled_s, uint64_t le
                                   static_cast<int64_t>(settled_s * 1e9);
         if (tree->archive != nullptr) tree->archive->restore_index(*tree->index);
         const GramIndex::Updating updating{before_ns, least_bytes, threads, wait != 0};
-        const bool done = tree->index->update(view, updating, tree->progress.cancel);
-        tree->tree->rest();
-        if (least_bytes == 0) {  // after a load
-            ::malloc_trim(0);    // what listing, reading and building left behind
-            if (done) use_large_pages(tree->progress.cancel);
-        }
-        return done ? 0 : EBUSY;
+        return tree->index->update(view, updating, tree->progress.cancel) ? 0 : EBUSY;
     } catch (const std::exception&) {
         return ENOMEM;
+    }
+}
+// Without memory for either, all goes on as it is.
+void cs_tree_rest(cs_tree* tree) {
+    try {
+        tree->tree->rest();
+    } catch (const std::exception&) {
+    }
+}
+void cs_tree_use_large_pages(cs_tree* tree) {
+    try {
+        use_large_pages(tree->progress.cancel);
+    } catch (const std::exception&) {
     }
 }
 void cs_own_sight(char* out, size_t size) {

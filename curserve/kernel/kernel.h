@@ -80,6 +80,8 @@ int cs_tree_load(cs_tree *tree, unsigned threads);   /* blocks; 0 or an errno */
  * and, unless it comes to least_bytes in all, nothing. Blocks; searches go on meanwhile. 0, or an errno (EBUSY: another
  * call is at work and `wait` is 0; EAGAIN: the tree is not live). */
 int cs_tree_index(cs_tree *tree, unsigned threads, double settled_s, uint64_t least_bytes, int wait);
+void cs_tree_rest(cs_tree *tree);                    /* a tree that nothing happens to holds less from now on */
+void cs_tree_use_large_pages(cs_tree *tree);         /* under what was loaded: large_pages.h. Blocks */
 /* What loads and indexes waits while the process's resident memory exceeds this (0: never). */
 void cs_room_limit(uint64_t most_bytes);
 uint32_t cs_room_waiting(void);                      /* threads that wait now */
