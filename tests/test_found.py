@@ -199,3 +199,28 @@ def test_a_long_line_with_a_match_in_each_byte(box: Box, tmp_path: Path) -> None
     for argv in (["-oc", "."], ["-oc", r"\w+"], ["--count-matches", r"\b\w"], *shown):
         answer = compare(box, argv, root, {"CURSERVE_TIMEOUT_MS": "60000"})
         assert answer.served, answer.reason
+
+
+@pytest.mark.parametrize("text", ["kelvin\nclass\nak\n", "kelvin é\nclass é\nak é\n"], ids=["ascii", "beyond"])
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("--no-unicode", "-i", "cla\u017fs"),
+        ("--no-unicode", "-S", "\u212aelvin"),
+        ("-F", "--no-unicode", "-i", "\u017fs"),
+        ("[aA]\u212a",),
+        ("[cC]la[\u017ft]s",),
+        ("(?i-u:\u212a)elvin",),
+        ("(?i)\u212aelvin",),
+        ("(?i)cla[s\u017f]s",),
+    ],
+    ids=" ".join,
+)
+def test_letters_that_fold_into_ascii_stand_for_themselves_where_nothing_folds_them(
+    box: Box, tmp_path: Path, text: str, argv: tuple[str, ...]
+) -> None:
+    root = tmp_path / "tree"
+    root.mkdir()
+    (root / "a.txt").write_text(text)
+    (root / "b.txt").write_text(text + "\u212aELVIN cla\u017fs a\u212a\n")
+    _served(box, root, *argv)

@@ -87,6 +87,7 @@ class _Analysis:
                 text = lower
                 if not text.isascii():
                     text = _fold_beyond(text)
+                    self.closed &= text == lower  # U+212A stands for itself here, and k does not match it
             return _Part((text,))
         if kind == CLASS:
             return _Part(self.members(node[1]))
@@ -186,13 +187,18 @@ def _members(chars: CharSet, folded: bool) -> tuple[Strings | None, bool, bool]:
     numbers = [n for low, high in chars.ranges for n in range(low, high + 1)]
     letters = {n for n in numbers if 0x41 <= n <= 0x5A or 0x61 <= n <= 0x7A}
     paired = [n for n in letters if n ^ 0x20 in letters]
+    alone = False  # U+212A without k and K, or U+017F without s and S: it is taken for a letter that does not match
     out = []
     for number in numbers:
         if folded and 0x41 <= number <= 0x5A:
             number |= 0x20
         text = bytes((number,)) if chars.top == BYTE_TOP else chr(from_index(number)).encode()
-        out.append(_fold_beyond(text) if folded and number > 0x7F else text)
-    return tuple(dict.fromkeys(out)), bool(paired), len(paired) == len(letters)
+        if folded and number > 0x7F:
+            taken_for = _fold_beyond(text)
+            alone |= taken_for != text and not {taken_for[0], taken_for[0] ^ 0x20} <= letters
+            text = taken_for
+        out.append(text)
+    return tuple(dict.fromkeys(out)), bool(paired), len(paired) == len(letters) and not alone
 
 
 _COMMON = dict.fromkeys(b' etaoinsrl_\t()=,.;"', 0.6) | dict.fromkeys(b"dcumpfhgby0123456789-/", 0.8)
