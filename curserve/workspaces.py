@@ -319,6 +319,8 @@ class Workspaces:
         try:
             lib.cs_tree_index(workspace.tree.pointer, 1, settled_s, least_bytes, False)
             lib.cs_tree_rest(workspace.tree.pointer)
+            if least_bytes == 0:
+                trim()  # what building all of it left behind
         finally:
             workspace.busy = False
 
