@@ -12,7 +12,7 @@
 namespace curserve {
 
 // Has the kernel put large pages (MADV_COLLAPSE, Linux 6.1) under all of the heap that is there in full, unless whoever
-// runs the machine wants none. Some 0.3 s for each GB, once; searches go on. Gives how many large pages there are then.
+// runs the machine wants none. Some 1.5 s for each GB, once; searches go on. Gives how many large pages there are then.
 size_t use_large_pages(const std::atomic<bool>& cancelled);
 
 }  // namespace curserve
