@@ -17,6 +17,7 @@ from pathlib import Path
 
 import odd_trees
 import wire_server as wire
+from built_c import ROOT, SANITIZERS, object_of
 from test_commands import AGENTS, TYPED
 
 from curserve.errors import Decline
@@ -24,7 +25,6 @@ from curserve.regex import RegexOptions, translate
 from curserve.regex.grams import pack
 from curserve.verify import commands
 
-ROOT = Path(__file__).resolve().parent.parent
 _ENGINES = ("class_finder", "dfa", "line_pass", "literal", "matcher", "pace", "re2_engine", "vm")
 _GLOBS = ("glob", "glob_parse", "glob_set", "ignore", "rule_stack")
 _TEXTS = ("content", "decode", "multi_byte", "mapped_file")
@@ -34,13 +34,12 @@ KERNEL: dict[str, tuple[str, ...]] = {
     "globs": _GLOBS,
     "matcher": _ENGINES,
     "disk": (
-        "git_index", "global_rules", "gram_query", "json", "literal", "relative_git", "walk", *_GLOBS, *_TEXTS
+        "git_index", "global_rules", "gram_query", "json", "literal", "relative_git", "walk", "cores", *_GLOBS, *_TEXTS
     ),  # fmt: skip
     "archive": ("archive", "archive_file", "archive_save", "gram_query", "index", "index_build", "room", "segment_file",
                 "view", *_GLOBS, *_TEXTS),
 }  # fmt: skip
 """Harness → the kernel's files that it needs."""
-SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
 
 @dataclass(frozen=True)
@@ -65,20 +64,12 @@ def build(kit: Kit, folder: Path, names: Sequence[str] = tuple(KERNEL), jobs: in
 
     CalledProcessError with the compiler's own words on stderr.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     kernel, fuzz = ROOT / "curserve" / "kernel", ROOT / "tests" / "fuzz"
     places = [f"-I{kernel}", f"-I{ROOT / 'shims'}", f"-I{fuzz}"]
 
     def compiled(source: Path) -> Path:
-        made = folder / f"{source.stem}-{source.parent.name}.o"
-        noted = made.with_suffix(".d")
-        if not _is_fresh(made, noted):
-            compiler, standard = (kit.cc, "c17") if source.suffix == ".c" else (kit.cxx, "c++17")
-            warnings = ["-Wall", "-Wextra", "-Wconversion", "-Werror"] if source.parent == fuzz else []
-            flags = [*kit.flags, *warnings, *places, f"-std={standard}", "-g", "-O1", "-pthread"]
-            flags += ["-MMD", "-MF", str(noted)]
-            subprocess.run([compiler, *flags, "-c", str(source), "-o", str(made)], check=True)
-        return made
+        warnings = ["-Wall", "-Wextra", "-Wconversion", "-Werror"] if source.parent == fuzz else []
+        return object_of(source, folder, kit.cc if source.suffix == ".c" else kit.cxx, [*kit.flags, *warnings, *places])
 
     sources = {name: [_source(fuzz, name), *(kernel / f"{part}.cpp" for part in KERNEL[name])] for name in names}
     if kit.own is not None:
@@ -98,14 +89,6 @@ def build(kit: Kit, folder: Path, names: Sequence[str] = tuple(KERNEL), jobs: in
 
 def _source(folder: Path, name: str) -> Path:
     return next(path for path in (folder / f"{name}.cpp", folder / f"{name}.c") if path.exists())
-
-
-def _is_fresh(made: Path, noted: Path) -> bool:
-    """Whether nothing that the object was made of is younger than it."""
-    if not made.exists() or not noted.exists():
-        return False
-    words = noted.read_text().replace("\\\n", " ").partition(":")[2].split()
-    return all(Path(word).exists() and Path(word).stat().st_mtime_ns < made.stat().st_mtime_ns for word in words)
 
 
 def write_seeds(name: str, folder: Path) -> None:

@@ -13,12 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from built_c import real_rg
+from built_c import real_rg, sanitized
 
 from curserve.kernel_door import lib
 from curserve.regex import RegexOptions, translate
 
-ROOT = Path(__file__).resolve().parent.parent
 ASIAN = ("gb18030", "big5", "euc-jp", "shift_jis", "euc-kr", "iso-2022-jp", "x-user-defined")
 """The encodings of more than one byte for a character that are no Unicode, and one that is read as they are."""
 _SOURCES = ("searcher", "printer", "json", "summary", "decode", "multi_byte", "matcher", "literal", "re2_engine", "vm",
@@ -178,16 +177,7 @@ def compiled(folder: Path) -> Path:
     ready = os.environ.get("CURSERVE_SEARCH_DRIVER")
     if ready:
         return Path(ready)
-    program = folder / "search_driver"
-    kernel = ROOT / "curserve" / "kernel"
-    compiler = shlex.split(os.environ.get("CXX", "g++"))
-    sources = [str(kernel / f"{name}.cpp") for name in _SOURCES]
-    flags = ["-std=c++17", "-O1", "-g", "-fsanitize=address,undefined", f"-I{kernel}"]
-    subprocess.run(
-        [*compiler, *flags, str(ROOT / "tests/kernel/search_driver.cpp"), *sources, "-lre2", "-lpthread", "-o",
-         str(program)], check=True,
-    )  # fmt: skip
-    return program
+    return sanitized("search_driver", _SOURCES, folder, ["re2"])
 
 
 ELAPSED = re.compile(
@@ -227,5 +217,3 @@ def check(driver: Driver, folder: Path, asked: Question, names: Sequence[str], *
         f"{shlex.join(argv[3:])} in {folder}: exit {code}, rg's {done.returncode}; from byte {start}:\n"
         f"  ours {mine[start : at + 150]!r}\n  rg's {theirs[start : at + 150]!r}"
     )
-
-

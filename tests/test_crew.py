@@ -1,4 +1,4 @@
-"""The kernel's worker threads: who gets one (crew_test.cpp), and that those who compute step aside."""
+"""The kernel's worker threads: who gets one (crew_test.cpp), on which cores (cores_test.cpp), and who steps aside."""
 
 from __future__ import annotations
 
@@ -6,33 +6,46 @@ import ctypes
 import os
 import platform
 import struct
-import subprocess
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from built_c import run_sanitized, sanitized
 from daemon_place import wait_for
+from harnesses import KERNEL
 from oracle import Box, compare
 
-ROOT = Path(__file__).resolve().parent.parent
 _LONG_NS = 10_000_000
 _SCHED_GETATTR = {"x86_64": 315, "aarch64": 275}
 _ATTRIBUTES = struct.Struct("=IIQiIQQQ")
 
 
 def test_the_lowest_rank_gets_the_next_thread(tmp_path: Path) -> None:
-    """With the address and undefined-behaviour sanitizers."""
-    out = tmp_path / "crew_test"
-    kernel = ROOT / "curserve" / "kernel"
-    subprocess.run(
-        [os.environ.get("CXX", "c++"), "-std=c++17", "-g", "-O1", "-fsanitize=address,undefined", "-pthread",
-         "-I", kernel, ROOT / "tests" / "kernel" / "crew_test.cpp", kernel / "crew.cpp", kernel / "long_slice.cpp",
-         "-o", out],
-        check=True,
-    )  # fmt: skip
-    env = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
-    done = subprocess.run([out], env=env, text=True, capture_output=True, check=False, timeout=60)
-    assert done.returncode == 0, done.stdout + done.stderr
+    run_sanitized(sanitized("crew_test", ("crew", "cores", "long_slice"), tmp_path), timeout_s=60)
+
+
+def test_threads_beside_each_other_have_cores_of_their_own(tmp_path: Path) -> None:
+    """A walk's, and the crew's: a kernel that puts two on one core leaves them there for milliseconds."""
+    run_sanitized(sanitized("cores_test", (*KERNEL["disk"], "crew", "long_slice"), tmp_path), timeout_s=60)
+
+
+def test_threads_stay_where_the_daemon_may_run(own_box: Box, tmp_path: Path) -> None:
+    """Also when that is decided while it runs, as `taskset -ap` does."""
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("one core only")
+    tree = tmp_path / "tree"
+    _compute(own_box, tree)
+    assert own_box.process is not None
+    tasks = Path(f"/proc/{own_box.process.pid}/task")
+    only = {min(os.sched_getaffinity(0))}
+    for task in tasks.iterdir():
+        with suppress(ProcessLookupError):
+            os.sched_setaffinity(int(task.name), only)
+    assert compare(own_box, ["-c", r"[a-z]+ [a-z]+ \w+y$"], tree).served
+    own_box.attach(tmp_path)
+    for task in tasks.iterdir():
+        with suppress(ProcessLookupError):
+            assert os.sched_getaffinity(int(task.name)) == only
 
 
 def _slice_ns(tid: int) -> int:
@@ -44,16 +57,20 @@ def _slice_ns(tid: int) -> int:
     return int(_ATTRIBUTES.unpack(attributes.raw)[5])
 
 
+def _compute(box: Box, tree: Path) -> None:
+    """A search in a new workspace that is worth more than one thread."""
+    tree.mkdir()
+    for index in range(16):
+        (tree / f"{index:02}.txt").write_text("".join(f"some words {index} {line} here\n" for line in range(15_000)))
+    box.attach(tree)
+    assert compare(box, ["-c", r"[a-z]+ [a-z]+ \w+x$"], tree).served
+
+
 def test_threads_that_compute_step_aside(own_box: Box, tmp_path: Path) -> None:
     """The crew's always, one of a session for as long as its search is a heavy one."""
     if platform.machine() not in _SCHED_GETATTR or _slice_ns(0) == 0:
         pytest.skip("this kernel has no slices of a thread's own")
-    tree = tmp_path / "tree"
-    tree.mkdir()
-    for index in range(16):
-        (tree / f"{index:02}.txt").write_text("".join(f"some words {index} {line} here\n" for line in range(15_000)))
-    own_box.attach(tree)
-    assert compare(own_box, ["-c", r"[a-z]+ [a-z]+ \w+x$"], tree).served
+    _compute(own_box, tmp_path / "tree")
     assert own_box.process is not None
     tasks = Path(f"/proc/{own_box.process.pid}/task")
     crew = max(2, len(os.sched_getaffinity(0))) - 1

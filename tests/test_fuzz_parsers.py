@@ -10,7 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from harnesses import FOUND, KERNEL, REPLAY, ROOT, build, write_seeds
+from built_c import SANITIZED
+from harnesses import FOUND, KERNEL, REPLAY, build, write_seeds
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oracle import Box
@@ -25,7 +26,7 @@ from curserve.regex import RegexOptions, translate
 
 @pytest.fixture(scope="module")
 def programs() -> dict[str, Path]:
-    return build(REPLAY, ROOT / "build" / "harnesses")
+    return build(REPLAY, SANITIZED)
 
 
 _NAMES = [f"--{flag.long}".encode() for flag in FLAGS] + [f"-{flag.short}".encode() for flag in FLAGS if flag.short]

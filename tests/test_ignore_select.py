@@ -15,14 +15,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from built_c import ROOT, real_rg
+from built_c import real_rg, sanitized
 
 TREES = int(os.environ.get("CURSERVE_TEST_TREES", "40"))
 FIRST_SEED = int(os.environ.get("CURSERVE_TEST_SEED", "1"))
 CASES_PER_TREE = 20
 SOURCES = (
     "answers", "glob", "glob_parse", "glob_set", "ignore", "rule_stack", "global_rules", "relative_git", "select",
-    "symlink", "outside", "view", "walk", "content", "decode", "multi_byte", "json", "literal", "mapped_file",
+    "symlink", "outside", "view", "walk", "cores", "content", "decode", "multi_byte", "json", "literal", "mapped_file",
 )  # fmt: skip
 
 NAMES = [
@@ -196,14 +196,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     named = os.environ.get("CURSERVE_SELECT_DRIVER")
     if named:
         return Path(named)
-    out = tmp_path_factory.mktemp("driver") / "select_driver"
-    kernel = ROOT / "curserve" / "kernel"
-    subprocess.run(
-        [os.environ.get("CXX", "c++"), "-std=c++17", "-g", "-O1", "-fsanitize=address,undefined", "-I", kernel,
-         ROOT / "tests" / "kernel" / "select_driver.cpp", *(kernel / f"{name}.cpp" for name in SOURCES), "-o", out],
-        check=True,
-    )  # fmt: skip
-    return out
+    return sanitized("select_driver", SOURCES, tmp_path_factory.mktemp("driver"))
 
 
 @pytest.fixture(scope="module")

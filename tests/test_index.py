@@ -8,40 +8,28 @@ how many cases the long run has (default 1,000,000).
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
+from built_c import run_sanitized, sanitized
 
 from curserve.regex import grams
 
-ROOT = Path(__file__).resolve().parent.parent
 SOURCES = (
     "answers content decode multi_byte glob glob_parse glob_set global_rules gram_query ignore index index_build json"
-    " literal mapped_file outside relative_git room rule_stack select symlink view walk"
+    " literal mapped_file outside relative_git room rule_stack select symlink view walk cores"
 ).split()
 
 
 @pytest.fixture(scope="session")
 def index_test(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The compiled subject, with sanitizers."""
-    out = tmp_path_factory.mktemp("index") / "index_test"
-    kernel = ROOT / "curserve" / "kernel"
-    subprocess.run(
-        [os.environ.get("CXX", "c++"), "-std=c++17", "-g", "-O1", "-fsanitize=address,undefined", "-I", kernel,
-         ROOT / "tests" / "kernel" / "index_test.cpp", *(kernel / f"{name}.cpp" for name in SOURCES), "-o", out,
-         "-lre2", "-lpthread"],
-        check=True,
-    )  # fmt: skip
-    return out
+    return sanitized("index_test", SOURCES, tmp_path_factory.mktemp("index"), ["re2"])
 
 
 def run(index_test: Path, cases: int, seed: int) -> tuple[int, int, int]:
     """Cases, those that match, those that the index lets through."""
-    env = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
-    done = subprocess.run([index_test, str(cases), str(seed)], env=env, text=True, capture_output=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    words = done.stdout.split()
+    words = run_sanitized(index_test, str(cases), str(seed)).split()
     return int(words[0]), int(words[2]), int(words[4])
 
 

@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <cstring>
 #include <mutex>
+#include <shared_mutex>
 #include <random>
 #include <unordered_map>
 
@@ -82,7 +83,7 @@ struct Store::State {
     std::array<Shard, kShards> shards;
     std::atomic<uint64_t> bytes{0}, contents{0};
     HashKey key{};                  // fixed before the first content comes
-    std::mutex objects_mutex;       // taken alone
+    std::shared_mutex objects_mutex;       // taken alone
     std::unordered_map<ObjectId, std::weak_ptr<const Content>, SpreadId> objects;  // under it
 
     void forget(const Content* content) {
@@ -98,7 +99,7 @@ struct Store::State {
             }
         }
         {
-            std::lock_guard<std::mutex> lock(objects_mutex);
+            std::lock_guard<std::shared_mutex> lock(objects_mutex);
             if (content->object) {
                 const auto it = objects.find(content->object);
                 // Another content may have taken the id over meanwhile.
@@ -129,7 +130,7 @@ uint64_t Store::contents() const { return state_->contents.load(std::memory_orde
 
 void Store::learn(const ObjectId& id, const ContentRef& content) {
     if (!id || content == nullptr) return;
-    std::lock_guard<std::mutex> lock(state_->objects_mutex);
+    std::lock_guard<std::shared_mutex> lock(state_->objects_mutex);
     if (content->object) return;  // one id each: the first
     std::weak_ptr<const Content>& held = state_->objects[id];
     if (!held.expired()) return;
@@ -138,7 +139,7 @@ void Store::learn(const ObjectId& id, const ContentRef& content) {
 }
 
 ObjectId Store::object_of(const Content& content) const {
-    std::lock_guard<std::mutex> lock(state_->objects_mutex);
+    std::lock_guard<std::shared_mutex> lock(state_->objects_mutex);
     return content.object;
 }
 
@@ -146,7 +147,7 @@ ContentRef Store::known(const ObjectId& id, uint64_t file_size_bytes) const {
     if (!id) return nullptr;
     ContentRef content;
     {
-        std::lock_guard<std::mutex> lock(state_->objects_mutex);
+        std::shared_lock<std::shared_mutex> lock(state_->objects_mutex);
         const auto it = state_->objects.find(id);
         if (it != state_->objects.end()) content = it->second.lock();
     }

@@ -1,7 +1,11 @@
 #include "crew.h"
 
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <algorithm>
 
+#include "cores.h"
 #include "long_slice.h"
 
 namespace curserve {
@@ -15,6 +19,13 @@ struct Crew::Task {
     std::condition_variable left;
 };
 
+struct Crew::Helper {
+    std::thread thread;
+    pid_t id = 0;
+    bool called = false;
+    std::condition_variable wake;
+};
+
 Crew& Crew::instance() {
     static Crew crew;
     return crew;
@@ -22,7 +33,8 @@ Crew& Crew::instance() {
 
 Crew::Crew() {
     const unsigned cores = std::max(2u, std::thread::hardware_concurrency());
-    for (unsigned i = 1; i < cores; ++i) threads_.emplace_back([this] { run(); });
+    helpers_ = std::vector<Helper>(cores - 1);
+    for (Helper& helper : helpers_) helper.thread = std::thread([this, &helper] { run(helper); });
 }
 
 Crew::~Crew() {
@@ -30,16 +42,23 @@ Crew::~Crew() {
         std::lock_guard<std::mutex> lock(mutex_);
         ending_ = true;
     }
-    wake_.notify_all();
-    for (auto& thread : threads_) thread.join();
+    for (Helper& helper : helpers_) {
+        helper.wake.notify_one();
+        helper.thread.join();
+    }
 }
 
-void Crew::run() {
+void Crew::run(Helper& self) {
     const LongSlice aside;
+    self.id = static_cast<pid_t>(::syscall(SYS_gettid));
     std::unique_lock<std::mutex> lock(mutex_);
-    for (;;) {
-        wake_.wait(lock, [this] { return ending_ || !tasks_.empty(); });
-        if (ending_) return;
+    while (!ending_) {
+        if (tasks_.empty()) {
+            self.called = false;
+            idle_.push_back(&self);
+            self.wake.wait(lock, [&] { return ending_ || self.called; });
+            continue;
+        }
         const std::shared_ptr<Task> task = next_locked();
         if (--task->wanted == 0) tasks_.erase(std::find(tasks_.begin(), tasks_.end(), task));
         waiting_.store(tasks_.size(), std::memory_order_relaxed);
@@ -51,6 +70,27 @@ void Crew::run() {
         if (more && task->open && task->wanted++ == 0) tasks_.push_back(task);
         waiting_.store(tasks_.size(), std::memory_order_relaxed);
         if (--task->running == 0) task->left.notify_all();
+    }
+}
+
+// Wakes helpers, as many as are idle and wanted, on cores that are not this search's nor each other's.
+void Crew::call(unsigned wanted) {
+    std::vector<Helper*> called;
+    {
+        std::lock_guard<std::mutex> lock(mutex_);
+        while (called.size() < wanted && !idle_.empty()) {
+            called.push_back(idle_.back());
+            idle_.pop_back();
+        }
+    }
+    if (called.empty()) return;
+    const Cores others = Cores::of_process().others();
+    const auto parts = static_cast<unsigned>(called.size());
+    for (unsigned part = 0; part < parts; ++part) {
+        others.share(part, parts).hold(called[part]->id);
+        std::lock_guard<std::mutex> lock(mutex_);
+        called[part]->called = true;
+        called[part]->wake.notify_one();
     }
 }
 
@@ -77,7 +117,7 @@ bool Crew::Loan::is_recalled() const {
 }
 
 void Crew::help(unsigned helpers, const Rank& rank, const Work& work) {
-    const unsigned lent = std::min<unsigned>(helpers, static_cast<unsigned>(threads_.size()));
+    const unsigned lent = std::min<unsigned>(helpers, static_cast<unsigned>(helpers_.size()));
     if (lent == 0) {
         work(nullptr);
         return;
@@ -91,10 +131,7 @@ void Crew::help(unsigned helpers, const Rank& rank, const Work& work) {
         tasks_.push_back(task);
         waiting_.store(tasks_.size(), std::memory_order_relaxed);
     }
-    if (lent == 1)
-        wake_.notify_one();
-    else
-        wake_.notify_all();
+    call(lent);
     work(nullptr);
     std::unique_lock<std::mutex> lock(mutex_);
     task->open = false;

@@ -46,14 +46,16 @@ class Crew {
     ~Crew();
 
   private:
+    struct Helper;
     Crew();
-    void run();
+    void run(Helper& self);
+    void call(unsigned wanted);
     std::shared_ptr<Task> next_locked() const;
     std::mutex mutex_;
-    std::condition_variable wake_;
     std::deque<std::shared_ptr<Task>> tasks_;
     std::atomic<size_t> waiting_{0};  // tasks_.size(), for those without the mutex
-    std::vector<std::thread> threads_;
+    std::vector<Helper> helpers_;   // of the size it was made with
+    std::vector<Helper*> idle_;     // under mutex_: asleep, and not called
     bool ending_ = false;
 };
 

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "archive.h"
+#include "brief_mutex.h"
 #include "git_index.h"
 #include "node.h"
 #include "rule_stack.h"
@@ -193,7 +194,7 @@ class LiveTree final : public Tree {
     std::vector<uint32_t> free_slots_;     // empty in the latest View
     std::vector<uint32_t> left_slots_;     // of nodes buried since
 
-    std::mutex index_mutex_;               // the four below, while a gang works
+    BriefMutex index_mutex_;               // the four below, while a gang works
     std::unordered_map<uint64_t, Node*> directories_;              // by id
     std::unordered_map<uint64_t, std::unordered_map<uint64_t, Node*>> by_inode_;  // dev, ino -> directory
     std::unordered_set<Node*> unsettled_;  // files compared by stat at each barrier

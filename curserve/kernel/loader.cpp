@@ -135,7 +135,7 @@ void LiveTree::walk_directory(Walking& walking, const Step& step) {
         dir->dir->sources = std::move(found.sources);
     }
     if (!dir->dir->sources.empty()) {
-        std::lock_guard<std::mutex> lock(index_mutex_);
+        std::lock_guard<BriefMutex> lock(index_mutex_);
         sourced_.insert(dir);
     }
     std::string absolute = root_ == "/" ? root_ : root_ + "/";
@@ -230,7 +230,7 @@ void LiveTree::walk_directory(Walking& walking, const Step& step) {
 // A directory's stat, which makes it one that can be found again under another name.
 void LiveTree::note_directory(Node* dir, const struct stat& st) {
     take_stat(&dir->facts, st);
-    std::lock_guard<std::mutex> lock(index_mutex_);
+    std::lock_guard<BriefMutex> lock(index_mutex_);
     by_inode_[dir->facts.dev][dir->facts.ino] = dir;
 }
 

@@ -73,7 +73,7 @@ Node* LiveTree::add_child(Node* dir, const std::string& name, Kind kind) {
     node->kind = kind;
     if (kind == Kind::kDirectory) {
         node->dir = std::make_unique<DirPart>();
-        std::lock_guard<std::mutex> lock(index_mutex_);
+        std::lock_guard<BriefMutex> lock(index_mutex_);
         node->dir->id = next_id_++;
         directories_[node->dir->id] = node;
     }
@@ -91,7 +91,7 @@ void LiveTree::settle(Node* node, uint8_t set, uint8_t clear) {
     const uint8_t before = node->unsettled;
     node->unsettled = static_cast<uint8_t>((before & ~clear) | set);
     if (before == 0 && node->unsettled == 0) return;
-    std::lock_guard<std::mutex> lock(index_mutex_);
+    std::lock_guard<BriefMutex> lock(index_mutex_);
     if (node->unsettled != 0 && node->want) {
         unsettled_.insert(node);
     } else {
@@ -119,7 +119,7 @@ void LiveTree::drop_children(Pass& pass, Node* dir) {
 void LiveTree::bury(Node* node) {
     if (node->slot != kNoSlot) left_slots_.push_back(node->slot);
     {
-        std::lock_guard<std::mutex> lock(index_mutex_);
+        std::lock_guard<BriefMutex> lock(index_mutex_);
         unsettled_.erase(node);
         unsettled_count_.store(unsettled_.size(), std::memory_order_relaxed);
         if (node->is_directory()) {

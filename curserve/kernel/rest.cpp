@@ -89,7 +89,7 @@ void LiveTree::wake() {
     std::vector<Node*> at(shape.size());
     auto directory = resting->directories.begin();
     auto rules = resting->rules.begin();
-    std::lock_guard<std::mutex> lock(index_mutex_);
+    std::lock_guard<BriefMutex> lock(index_mutex_);
     for (Position p = 0; p < shape.size(); p++) {
         auto owned = std::make_unique<Node>();
         Node* node = owned.get();

@@ -96,7 +96,7 @@ void LiveTree::open_above() {
         Above above;
         above.path = end == 0 ? "/" : root_.substr(0, end);
         {
-            std::lock_guard<std::mutex> lock(index_mutex_);
+            std::lock_guard<BriefMutex> lock(index_mutex_);
             above.id = next_id_++;
         }
         above_.push_back(std::move(above));

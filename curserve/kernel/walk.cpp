@@ -20,6 +20,7 @@
 #include <utility>
 
 #include "content.h"
+#include "cores.h"
 #include "json.h"
 
 namespace curserve {
@@ -65,7 +66,6 @@ bool move_into(int dir_fd) { return roams && ::fchdir(dir_fd) == 0; }
 int list_directory(int fd, std::vector<Listed>* out) {
     out->clear();
     static thread_local std::vector<char> buffer(64 * 1024);
-    if (::lseek(fd, 0, SEEK_SET) < 0) return errno;
     for (;;) {
         const long n = ::syscall(SYS_getdents64, fd, buffer.data(), buffer.size());
         if (n < 0) return errno;
@@ -313,16 +313,21 @@ RulesFound read_rules(int dir_fd, const std::string& absolute, bool by_stat) {
 
 void Gang::add(Job job) {
     {
-        std::lock_guard<std::mutex> lock(mutex_);
+        std::lock_guard<BriefMutex> lock(mutex_);
         jobs_.push_back(std::move(job));
+        if (waiting_ == 0) return;
     }
     wake_.notify_one();
 }
 
 void Gang::work() {
-    std::unique_lock<std::mutex> lock(mutex_);
+    std::unique_lock<BriefMutex> lock(mutex_);
     for (;;) {
-        while (jobs_.empty() && running_ != 0) wake_.wait(lock);
+        while (jobs_.empty() && running_ != 0) {
+            waiting_++;
+            wake_.wait(lock);
+            waiting_--;
+        }
         if (jobs_.empty()) break;
         Job job = std::move(jobs_.back());
         jobs_.pop_back();
@@ -346,12 +351,13 @@ void Gang::work() {
 }
 
 // As many as there may be, when the system allows no more.
-std::vector<std::thread> Gang::hire(unsigned threads, bool roaming) {
+std::vector<std::thread> Gang::hire(unsigned threads, const Cores& cores, bool roaming) {
     std::vector<std::thread> hired;
     hired.reserve(threads);
     try {
         while (hired.size() < threads) {
-            hired.emplace_back([this, roaming] {
+            hired.emplace_back([this, roaming, own = cores.share(static_cast<unsigned>(hired.size()), threads)] {
+                own.hold(0);
                 if (roaming) curserve::roam();
                 work();
             });
@@ -367,13 +373,13 @@ void Gang::part(std::vector<std::thread>& hired) {
 }
 
 void Gang::run(unsigned threads) {
-    std::vector<std::thread> others = hire(threads > 1 ? threads - 1 : 0, false);
+    std::vector<std::thread> others = hire(threads > 1 ? threads - 1 : 0, Cores::of_process().others(), false);
     work();
     part(others);
 }
 
 void Gang::roam(unsigned threads) {
-    std::vector<std::thread> all = hire(threads, true);
+    std::vector<std::thread> all = hire(threads, Cores::of_process(), true);
     if (all.empty()) work();
     part(all);
 }

@@ -17,6 +17,8 @@
 #include <thread>
 #include <vector>
 
+#include "brief_mutex.h"
+#include "cores.h"
 #include "ignore.h"
 #include "view.h"
 
@@ -56,7 +58,7 @@ struct Listed {
     std::string name;
     unsigned char type;  // DT_*, DT_UNKNOWN where the file system does not say
 };
-// The names in an open directory without "." and "..", unsorted. Returns 0 or an errno.
+// The names in a directory just opened, without "." and "..", unsorted. Returns 0 or an errno.
 int list_directory(int fd, std::vector<Listed>* out);
 
 Kind kind_of(mode_t mode);
@@ -103,10 +105,11 @@ class Gang {
 
   private:
     void work();
-    std::vector<std::thread> hire(unsigned threads, bool roaming);
+    std::vector<std::thread> hire(unsigned threads, const Cores& cores, bool roaming);
     void part(std::vector<std::thread>& hired);
-    std::mutex mutex_;
-    std::condition_variable wake_;
+    BriefMutex mutex_;
+    std::condition_variable_any wake_;
+    size_t waiting_ = 0;    // under mutex_
     std::deque<Job> jobs_;  // under mutex_
     size_t running_ = 0;    // under mutex_
     std::exception_ptr failure_;  // under mutex_: the first

@@ -147,15 +147,11 @@ int Watch::add(int dir_fd, uint32_t mask, const std::shared_ptr<LetterBox>& box,
     // Outside of the lock, for two threads that load spend a third of their time here. What happens before the target is
     // noted is lost, and happened before the directory is listed. Only a removal meanwhile may have ended this very watch.
     const auto watch = [&] { return ::inotify_add_watch(fd_, path, mask | IN_MASK_ADD); };
-    uint64_t removals = 0;
-    {
-        std::lock_guard<std::mutex> lock(mutex_);
-        removals = removals_;
-    }
+    const uint64_t removals = removals_.load();
     int wd = watch();
     if (wd < 0) return -errno;
-    std::lock_guard<std::mutex> lock(mutex_);
-    if (removals != removals_) wd = watch();
+    std::lock_guard<BriefMutex> lock(mutex_);
+    if (removals != removals_.load()) wd = watch();
     if (wd < 0) return -errno;
     bool known = false;
     each_target(wd, [&](const Target& target) { known = known || (target.box == box.get() && target.dir == dir); });
@@ -203,7 +199,7 @@ void Watch::forget(int wd) {
 }
 
 void Watch::remove(int wd, const LetterBox* box, uint64_t dir) {
-    std::lock_guard<std::mutex> lock(mutex_);
+    std::lock_guard<BriefMutex> lock(mutex_);
     std::vector<Target> left;
     bool found = false;
     each_target(wd, [&](const Target& target) {
@@ -232,7 +228,7 @@ void Watch::remove(int wd, const LetterBox* box, uint64_t dir) {
 }
 
 void Watch::drain() {
-    std::lock_guard<std::mutex> lock(mutex_);
+    std::lock_guard<BriefMutex> lock(mutex_);
     drain_locked();
 }
 

@@ -17,6 +17,8 @@
 #include <unordered_set>
 #include <vector>
 
+#include "brief_mutex.h"
+
 namespace curserve {
 
 // What the events say of writers that may hold the name open under another name (see the head of tree.cpp).
@@ -112,7 +114,7 @@ class Watch {
     void run();
 
     const int fd_, stop_fd_, nap_ms_;
-    std::mutex mutex_;                                      // before any LetterBox's
+    BriefMutex mutex_;                                      // before any LetterBox's
     std::unordered_map<int, std::unique_ptr<Page>> pages_;  // under mutex_: by wd / kSize
     std::unordered_map<int, std::vector<Target>> more_;     // under mutex_: of directories watched more than once
     struct Box {
@@ -120,7 +122,7 @@ class Watch {
         uint64_t targets;
     };
     std::unordered_map<const LetterBox*, Box> boxes_;       // under mutex_: of all targets
-    uint64_t removals_ = 0;                                 // under mutex_
+    std::atomic<uint64_t> removals_{0};                     // changes under mutex_
     std::vector<char> buffer_;                              // under mutex_
     std::atomic<uint64_t> watches_{0};
     std::thread reader_;
