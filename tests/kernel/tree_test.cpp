@@ -1,7 +1,6 @@
 // tree_test.cpp: a live tree against the disk: after every change, at once, the View must be what a fresh walk sees.
 //
-// Build and run (from the root of the checkout):
-//   tests/kernel/tree_test.sh [SEED [ROUNDS]]
+// Built and run by tests/test_tree.py: tree_test [SEED [ROUNDS]]
 // In: a scratch directory under TMPDIR. Out: "ok" and exit 0, or the first difference and exit 1. Assert-style: one
 // process, no framework. Compares names, kinds, listings, content, stat facts, rules present, positions; not verdicts
 // (those are ignore_test's).
