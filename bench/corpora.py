@@ -113,6 +113,7 @@ def worktrees(source: Path, count: int, name: str) -> list[Path]:
     _run(["git", "clone", "-q", "--local", str(source), str(target / "0")])
     for index in range(1, count):
         _run(["git", "-C", str(target / "0"), "worktree", "add", "-q", "--detach", str(target / str(index))])
+    os.sync()  # what writes them out would work beside what is measured
     return [target / str(index) for index in range(count)]
 
 

@@ -179,21 +179,23 @@ def shared(stage: Stage, tree: Corpus) -> Scenario:
                 ten_bytes = bench.box.settled_bytes()
                 for folder in (folders[0], folders[-1]):
                     bench.compared(["-n", words.rare()], str(folder))
-            further, whole = Spread.of(further_s), Spread.of(further_whole_s)
+            further, whole, slowest_s = Spread.of(further_s), Spread.of(further_whole_s), max(further_whole_s)
             scenario.figures.update(
                 first_attach_s=first_s,
                 further_attach_s=further.median,
                 slowest_further_attach_s=max(further_s),
                 first_whole_s=first_whole_s,
                 further_whole_s=whole.median,
-                slowest_further_whole_s=max(further_whole_s),
+                slowest_further_whole_s=slowest_s,
                 idle_mb=idle_bytes / MB,
                 one_mb=one_bytes / MB,
                 ten_mb=ten_bytes / MB,
                 ten_per_one=ten_bytes / one_bytes,
             )
             scenario.goals.append(Goal("memory of ten / of one", ten_bytes / one_bytes, 1.15))
-            scenario.goals.append(Goal("first / further attach, text and index", first_whole_s / whole.median, 5, True))
+            scenario.goals.append(
+                Goal("first / each further attach, text and index", first_whole_s / slowest_s, 5, True)
+            )
             scenario.goals.append(Goal("first / further attach, until served", first_s / further.median, 5, True))
         finally:
             shutil.rmtree(folders[0].parent, ignore_errors=True)

@@ -102,7 +102,7 @@ void LiveTree::walk_directory(Walking& walking, const Step& step) {
         return;
     }
     if (watch_directory(dir, fd.get()) != 0) return;
-    std::vector<Listed> names;
+    static thread_local std::vector<Listed> names;  // grown once, not for each of thousands
     const int error = list_directory(fd.get(), &names);
     if (error != 0) {
         dir->dir->listing = Listing::kFailed;
@@ -155,6 +155,7 @@ void LiveTree::walk_directory(Walking& walking, const Step& step) {
     };
     std::vector<Wanted> files;
     std::vector<Step> directories;
+    files.reserve(names.size());
     const auto walk_later = [&](Node* node, uint32_t saved) {
         Step next;
         next.node = node;
