@@ -25,6 +25,7 @@ from bench.spread import Spread
 _WORKTREES = 10
 _RESTART_S = 60.0
 _INDEX_S = 60.0
+_SETTLED_S = 30.0
 
 
 def attached(stage: Stage, tree: Corpus) -> Scenario:
@@ -81,6 +82,7 @@ def changed(stage: Stage, tree: Corpus, counts: tuple[int, ...] = (1, 100, 10_00
             with stage.bench() as bench:
                 bench.box.attach(copy)
                 bench.box.wait_indexed()
+                _settled(bench, copy)
                 for count in counts:
                     rounds = (1 if count > 100 else 3) if stage.quick else (3 if count > 100 else 10)
                     total_us, barrier_us = [], []
@@ -149,6 +151,19 @@ def restarted(stage: Stage, tree: Corpus) -> Scenario:
 
 def _entries(folder: Path) -> int:
     return sum(1 for _ in folder.rglob("*"))
+
+
+def _settled(bench: Bench, tree: Path) -> None:
+    """Returns when no file is so young that each search compares it by stat (a tree just copied, for 10 s).
+    ScenarioFailed."""
+    deadline_s = time.monotonic() + _SETTLED_S
+    while True:
+        bench.traced(["-l", "nothing of the kind"], str(tree))
+        if bench.box.control("workspaces")["workspaces"][0]["unsettled"] == 0:
+            return
+        if time.monotonic() > deadline_s:
+            raise ScenarioFailed("files stay unsettled")
+        time.sleep(0.5)
 
 
 def _saved(bench: Bench) -> None:
