@@ -18,7 +18,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harnesses import FUZZER, KERNEL, ROOT, build, write_seeds
+from built_c import ROOT
+from harnesses import FUZZER, KERNEL, build, write_seeds
 
 PLACE = ROOT / "build" / "parsers"
 PYTHON = ("argv", "regex", "config", "frame", "control")

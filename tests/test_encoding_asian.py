@@ -14,9 +14,9 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from built_c import real_rg
+from built_c import ROOT, real_rg
 from oracle import Box, compare
-from search_driver import ASIAN, ROOT, Driver, check, question
+from search_driver import ASIAN, Driver, check, question
 
 _CODECS = {"gb18030": "gb18030", "big5": "big5hkscs", "euc-jp": "euc_jp", "shift_jis": "shift_jis", "euc-kr": "euc_kr",
            "iso-2022-jp": "iso2022_jp", "x-user-defined": "latin-1"}  # fmt: skip

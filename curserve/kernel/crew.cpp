@@ -22,7 +22,7 @@ struct Crew::Task {
 struct Crew::Helper {
     std::thread thread;
     pid_t id = 0;
-    bool called = false;
+    bool called = false;  // by a search, which has held it to some cores
     std::condition_variable wake;
 };
 
@@ -51,12 +51,14 @@ Crew::~Crew() {
 void Crew::run(Helper& self) {
     const LongSlice aside;
     self.id = static_cast<pid_t>(::syscall(SYS_gettid));
+    bool called = false, held = false;  // for what comes next; to some cores
     std::unique_lock<std::mutex> lock(mutex_);
     while (!ending_) {
         if (tasks_.empty()) {
-            self.called = false;
             idle_.push_back(&self);
             self.wake.wait(lock, [&] { return ending_ || self.called; });
+            self.called = false;
+            called = held = true;
             continue;
         }
         const std::shared_ptr<Task> task = next_locked();
@@ -64,6 +66,11 @@ void Crew::run(Helper& self) {
         waiting_.store(tasks_.size(), std::memory_order_relaxed);
         ++task->running;
         lock.unlock();
+        if (held && !called) {  // it found the task by itself: that search may be on any core
+            Cores::of_process().hold(0);
+            held = false;
+        }
+        called = false;
         const Loan loan(*this, *task);
         const bool more = (*task->work)(&loan);
         lock.lock();

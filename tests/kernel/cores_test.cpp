@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -55,6 +56,10 @@ class Meeting {
         all_here_.notify_all();
         all_here_.wait(lock, [this] { return sets_.size() >= wanted_; });
     }
+    void await(size_t count) {
+        std::unique_lock<std::mutex> lock(mutex_);
+        all_here_.wait(lock, [this, count] { return sets_.size() >= count; });
+    }
     const std::vector<cpu_set_t>& sets() const { return sets_; }
 
   private:
@@ -102,6 +107,15 @@ void test_gang(unsigned cores) {
     check(CPU_EQUAL(&after, &all), "a gang left its caller held");
 }
 
+std::vector<cpu_set_t> held_of(const Meeting& meeting) {
+    std::vector<cpu_set_t> sets;
+    const cpu_set_t all = mine();
+    for (const cpu_set_t& set : meeting.sets()) {
+        if (!CPU_EQUAL(&set, &all)) sets.push_back(set);
+    }
+    return sets;
+}
+
 // Helpers that were asleep are called to other cores than the search's own. At first they may still be on their way.
 void test_crew(unsigned helpers) {
     for (;;) {
@@ -110,14 +124,27 @@ void test_crew(unsigned helpers) {
             meeting.come();
             return false;
         });
-        std::vector<cpu_set_t> sets;
-        const cpu_set_t all = mine();
-        for (const cpu_set_t& set : meeting.sets()) {
-            if (!CPU_EQUAL(&set, &all)) sets.push_back(set);
-        }
+        const std::vector<cpu_set_t> sets = held_of(meeting);
         if (sets.size() == helpers && divided(sets, 1)) return;
         std::this_thread::yield();
     }
+}
+
+// Helpers that go from one search to the next without a call may run anywhere.
+void test_crew_in_a_row(unsigned helpers) {
+    Meeting first(helpers + 2), second(helpers + 1);
+    const auto search = [helpers](Meeting& meeting, const std::function<void()>& own) {
+        Crew::instance().help(helpers, [] { return 0u; }, [&](const Crew::Loan* loan) {
+            if (loan == nullptr) own();
+            meeting.come();
+            return false;
+        });
+    };
+    std::thread other([&] { search(first, [] {}); });
+    first.await(helpers + 1);
+    search(second, [&] { first.come(); });  // ends the first one, when the second one waits for helpers
+    other.join();
+    check(held_of(second).empty(), "a helper stays held");
 }
 
 }  // namespace
@@ -129,6 +156,9 @@ int main() {
     if (cores < 2) return 0;  // nobody to be told from
     test_gang(cores);
     // With fewer cores than the crew has threads, nobody is held.
-    if (std::thread::hardware_concurrency() == cores) test_crew(cores - 1);
+    if (std::thread::hardware_concurrency() == cores) {
+        test_crew(cores - 1);
+        test_crew_in_a_row(cores - 1);
+    }
     return 0;
 }
