@@ -152,6 +152,7 @@ bool GitIndex::parse(std::string_view bytes, size_t id_bytes) {
     size_t at = 12;
     if (count > (stop - at) / (kStatBytes + id_bytes + 2)) return false;
     entries_.reserve(count);
+    paths_.reserve(stop - at - count * (kStatBytes + id_bytes + 2));  // of version 4, whose names are shorter here, less
     std::string name;
     for (uint32_t i = 0; i < count; ++i) {
         const size_t begin = at;

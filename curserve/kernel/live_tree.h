@@ -170,7 +170,7 @@ class LiveTree final : public Tree {
 
     // publish.cpp
     void publish(const Pass& pass);
-    void publish_shape(const std::unordered_set<Node*>& changed);
+    void publish_shape(const std::unordered_set<Node*>& changed, size_t expected = 0);  // entries of a first View
     void publish_facts(const std::unordered_set<Node*>& changed);
 
     const std::shared_ptr<Store> store_;

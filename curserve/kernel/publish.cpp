@@ -11,14 +11,14 @@
 namespace curserve {
 namespace {
 
+constexpr size_t kPathBytes = 48;  // of a path, to begin with; Django's have 42, those of Linux 37
+
 // A Shape in the making, entry after entry in depth-first order.
 class Layout {
   public:
-    // place: gives the slot of a node that is laid.
-    Layout(const Shape* last, std::function<uint32_t(Node*)> place) : last_(last), place_(std::move(place)) {
-        if (last_ == nullptr) return;
-        const size_t size = last_->parent.size() + 64;
-        laid.names.reserve(last_->names.size() + 4096);
+    // size: how many entries to expect. place: gives the slot of a node that is laid.
+    Layout(const Shape* last, size_t size, std::function<uint32_t(Node*)> place) : last_(last), place_(std::move(place)) {
+        laid.names.reserve(last_ == nullptr ? size * kPathBytes : last_->names.size() + 4096);
         laid.path_start.reserve(size + 1);
         laid.name_start.reserve(size);
         laid.parent.reserve(size);
@@ -27,6 +27,7 @@ class Layout {
         laid.listing.reserve(size);
         laid.error.reserve(size);
         laid.slot.reserve(size);
+        if (last_ == nullptr) return;
         for (const auto& [position, rules] : last_->rules) old_rules_.push_back(position);
         std::sort(old_rules_.begin(), old_rules_.end());
     }
@@ -149,6 +150,7 @@ class Chunks {
 };
 
 constexpr size_t kFreeLeast = 4096;  // empty slots worth a new numbering; arbitrary
+constexpr size_t kRoom = 64;         // for entries that came since
 
 }  // namespace
 
@@ -160,7 +162,7 @@ void LiveTree::publish(const Pass& pass) {
     }
 }
 
-void LiveTree::publish_shape(const std::unordered_set<Node*>& changed) {
+void LiveTree::publish_shape(const std::unordered_set<Node*>& changed, size_t expected) {
     const bool anew = view_ == nullptr || (free_slots_.size() > kFreeLeast && free_slots_.size() > slots_ / 2);
     Chunks chunks(anew ? std::vector<std::shared_ptr<const View::Chunk>>() : view_->chunks);
     if (anew) {
@@ -171,7 +173,8 @@ void LiveTree::publish_shape(const std::unordered_set<Node*>& changed) {
         free_slots_.insert(free_slots_.end(), left_slots_.begin(), left_slots_.end());
     }
     left_slots_.clear();
-    Layout layout(anew ? nullptr : view_->shape.get(), [&](Node* node) {
+    const size_t size = (view_ == nullptr ? expected : view_->shape->size()) + kRoom;
+    Layout layout(anew ? nullptr : view_->shape.get(), size, [&](Node* node) {
         if (!anew && node->slot != kNoSlot) return node->slot;  // what changed in it is in `changed`
         if (free_slots_.empty()) {
             node->slot = slots_++;

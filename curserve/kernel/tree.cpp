@@ -184,7 +184,7 @@ int LiveTree::load(unsigned threads, Progress& progress) {
         node->racy = true;
         if (node->parent != nullptr) box_->mark(node->parent->dir->id, node->name);
     }
-    publish_shape({});
+    publish_shape({}, walking.listed.load());
     busy_generation_ = generation_;  // it may rest at once
     set_state(TreeState::kLive, std::string());
     return 0;
