@@ -10,7 +10,7 @@ import struct
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -375,8 +375,11 @@ def test_a_kill_in_the_middle_of_an_answer_shows_none_of_it(own_box: Box, long_l
 
     def holds_some() -> bool:
         """6 MB of the answer are printed, and held in a file; the rest takes hours."""
-        found = [file for file in files.iterdir() if os.readlink(file).startswith("/memfd:answer")]
-        return bool(found) and found[0].stat().st_size > 5_000_000
+        for file in files.iterdir():
+            with suppress(FileNotFoundError):  # closed since it was listed
+                if os.readlink(file).startswith("/memfd:answer"):
+                    return file.stat().st_size > 5_000_000
+        return False
 
     wait_for(holds_some, "an answer on its way")
     own_box.process.kill()
